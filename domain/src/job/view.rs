@@ -1,0 +1,62 @@
+//! A snapshot of a job.
+
+use chrono::{DateTime, Utc};
+
+use super::{ArtifactReport, JobKey, JobStatus, ScriptLog};
+use crate::{
+    plan::{Phase, Transfer},
+    request::DestinationEcho,
+};
+
+/// All that a client may see of a job, as of one instant. It holds no secrets.
+#[derive(Debug, Clone)]
+pub struct JobView {
+    /// Kind and id.
+    pub key: JobKey,
+    /// What the client sent about the destination.
+    pub destination: DestinationEcho,
+    /// Who moves the bytes.
+    pub transfer: Transfer,
+    /// The request's `compression`, for the scripts.
+    pub compression: bool,
+    /// The object to restore from; none for a backup.
+    pub restore_filename: Option<String>,
+    /// Where the job stands.
+    pub status: JobStatus,
+    /// The phase at work, or the last that was; none before the first.
+    pub phase: Option<Phase>,
+    /// The file that is safe in the store; none until it is verified.
+    pub artifact: Option<ArtifactReport>,
+    /// When the request was accepted.
+    pub accepted_at: DateTime<Utc>,
+    /// When the job ended; none while it is unfinished.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The output of the scripts that have run, in order.
+    pub logs: Vec<(Phase, ScriptLog)>,
+    /// What the reader should know that is no failure.
+    pub notes: Vec<String>,
+}
+
+impl JobView {
+    /// What went wrong, first failure first, as one text; none if nothing did.
+    #[must_use]
+    pub fn error_message(&self) -> Option<String> {
+        let failures = self.status.failures();
+        let mut message = failures.first()?.to_string();
+        for later in &failures[1..] {
+            message.push_str("; then ");
+            message.push_str(&later.to_string());
+        }
+        for note in &self.notes {
+            message.push_str("; ");
+            message.push_str(note);
+        }
+        Some(message)
+    }
+
+    /// The output of a phase's script, if it has run.
+    #[must_use]
+    pub fn log(&self, phase: Phase) -> Option<&ScriptLog> {
+        self.logs.iter().find(|(of, _)| *of == phase).map(|(_, log)| log)
+    }
+}

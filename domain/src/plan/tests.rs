@@ -1,0 +1,178 @@
+use super::*;
+
+fn names(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn plans_are_the_documented_order() {
+    assert_eq!(
+        names(JobKind::Backup.plan(Transfer::ByAgent)),
+        [
+            "preparation",
+            "pre-backup-lock",
+            "pre-backup-check",
+            "backup",
+            "backup (artifact)",
+            "backup (upload)",
+            "backup-cleanup",
+            "post-backup-unlock"
+        ]
+    );
+    assert_eq!(
+        names(JobKind::Restore.plan(Transfer::ByAgent)),
+        [
+            "preparation",
+            "pre-restore-lock",
+            "restore (download)",
+            "restore",
+            "restore-cleanup",
+            "post-restore-unlock"
+        ]
+    );
+}
+
+#[test]
+fn without_storage_only_the_transfers_are_left_out() {
+    for kind in JobKind::ALL {
+        let expected: Vec<Step> = kind
+            .plan(Transfer::ByAgent)
+            .iter()
+            .copied()
+            .filter(|step| !matches!(step, Step::Upload | Step::Download))
+            .collect();
+        assert_eq!(kind.plan(Transfer::ByScripts), expected, "{kind}");
+    }
+}
+
+#[test]
+fn every_phase_has_its_script_in_every_plan_of_its_kind() {
+    for kind in JobKind::ALL {
+        for transfer in [Transfer::ByAgent, Transfer::ByScripts] {
+            let scripts: Vec<Phase> = kind
+                .plan(transfer)
+                .iter()
+                .filter_map(|step| match step {
+                    Step::Script(phase) => Some(*phase),
+                    Step::Prepare | Step::FindArtifact | Step::Upload | Step::Download => None,
+                })
+                .collect();
+            assert_eq!(scripts, kind.phases(), "{kind} {transfer:?}");
+        }
+    }
+}
+
+/// What runs after each failure, spelled out: `C` cleanup, `U` unlock, `-` nothing. The columns are
+/// the failure modes not-started, lock-is-taken, failed.
+const AFTER: &[(JobKind, &str, [&str; 3])] = &[
+    (JobKind::Backup, "preparation", ["-", "-", "-"]),
+    (JobKind::Backup, "pre-backup-lock", ["-", "-", "CU"]),
+    (JobKind::Backup, "pre-backup-check", ["CU", "CU", "CU"]),
+    (JobKind::Backup, "backup", ["CU", "CU", "CU"]),
+    (JobKind::Backup, "backup (artifact)", ["CU", "CU", "CU"]),
+    (JobKind::Backup, "backup (upload)", ["CU", "CU", "CU"]),
+    (JobKind::Backup, "backup-cleanup", ["U", "U", "U"]),
+    (JobKind::Backup, "post-backup-unlock", ["-", "-", "-"]),
+    (JobKind::Restore, "preparation", ["-", "-", "-"]),
+    (JobKind::Restore, "pre-restore-lock", ["-", "-", "CU"]),
+    (JobKind::Restore, "restore (download)", ["CU", "CU", "CU"]),
+    (JobKind::Restore, "restore", ["CU", "CU", "CU"]),
+    (JobKind::Restore, "restore-cleanup", ["U", "U", "U"]),
+    (JobKind::Restore, "post-restore-unlock", ["-", "-", "-"]),
+];
+
+fn what_runs(kind: JobKind, step: Step, mode: FailureMode, policy: FailurePolicy) -> String {
+    let plan = kind.plan(Transfer::ByAgent);
+    let index = plan
+        .iter()
+        .position(|known| *known == step)
+        .expect("a step of the plan");
+    let after = after_failure(step, mode, &plan[index + 1..], policy);
+    let letters: String = after
+        .iter()
+        .map(|step| match step.role() {
+            Some(Role::Cleanup) => 'C',
+            Some(Role::Unlock) => 'U',
+            Some(Role::Lock | Role::Check | Role::Work) | None => '?',
+        })
+        .collect();
+    if letters.is_empty() { "-".to_owned() } else { letters }
+}
+
+#[test]
+fn after_every_failure_of_every_step_runs_what_the_table_says() {
+    let mut rows = 0;
+    for (kind, name, expected) in AFTER {
+        let step = *kind
+            .plan(Transfer::ByAgent)
+            .iter()
+            .find(|step| step.to_string() == *name)
+            .expect(name);
+        for (mode, expected) in FailureMode::ALL.into_iter().zip(expected) {
+            let actual = what_runs(*kind, step, mode, FailurePolicy::default());
+            assert_eq!(actual, *expected, "{kind} {name} {mode:?}");
+            rows += 1;
+        }
+    }
+    let steps: usize = JobKind::ALL.iter().map(|kind| kind.plan(Transfer::ByAgent).len()).sum();
+    assert_eq!(rows, steps * FailureMode::ALL.len(), "a step is not in the table");
+}
+
+#[test]
+fn each_switch_changes_its_own_row_and_no_other() {
+    let default = FailurePolicy::default();
+    let switches = [
+        (
+            FailurePolicy {
+                unlock_after_failed_lock: false,
+                ..default
+            },
+            vec![
+                (
+                    JobKind::Backup,
+                    Step::Script(Phase::PreBackupLock),
+                    FailureMode::Failed,
+                    "-",
+                ),
+                (
+                    JobKind::Restore,
+                    Step::Script(Phase::PreRestoreLock),
+                    FailureMode::Failed,
+                    "-",
+                ),
+            ],
+        ),
+        (
+            FailurePolicy {
+                unlock_after_failed_restore: false,
+                ..default
+            },
+            FailureMode::ALL
+                .into_iter()
+                .map(|mode| (JobKind::Restore, Step::Script(Phase::Restore), mode, "C"))
+                .collect(),
+        ),
+        (
+            FailurePolicy {
+                keep_unsent_artifact: true,
+                ..default
+            },
+            FailureMode::ALL
+                .into_iter()
+                .map(|mode| (JobKind::Backup, Step::Upload, mode, "U"))
+                .collect(),
+        ),
+    ];
+    for (policy, changed) in switches {
+        for kind in JobKind::ALL {
+            for step in kind.plan(Transfer::ByAgent) {
+                for mode in FailureMode::ALL {
+                    let row = changed.iter().find(|row| (row.0, row.1, row.2) == (kind, *step, mode));
+                    let expected = row.map_or_else(|| what_runs(kind, *step, mode, default), |row| row.3.to_owned());
+                    let actual = what_runs(kind, *step, mode, policy);
+                    assert_eq!(actual, expected, "{kind} {step} {mode:?} {policy:?}");
+                }
+            }
+        }
+    }
+}

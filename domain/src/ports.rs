@@ -1,0 +1,27 @@
+//! What the domain needs of the world (driven ports), and what the world may ask of it (the driving
+//! port, [`JobApi`]).
+//!
+//! Signatures speak domain types and plain data. Each port says what is true after success and what
+//! is unknown after failure.
+
+mod blob_store;
+mod clock;
+mod job_api;
+mod job_store;
+mod script_runner;
+mod spawner;
+mod workspace;
+
+pub use blob_store::{BlobStore, BlobStoreError};
+pub use clock::Clock;
+pub use job_api::{JobApi, RemoveError, StartError};
+pub use job_store::{JobStore, JobStoreError};
+pub use script_runner::{ScriptError, ScriptOutcome, ScriptRunner};
+pub use spawner::{JobFuture, Spawner};
+pub use workspace::{PlacedFile, RestorePlace, Workspace, WorkspaceError};
+
+#[cfg(any(test, feature = "test-doubles"))]
+pub use {
+    blob_store::MockBlobStore, clock::MockClock, job_api::MockJobApi, job_store::MockJobStore,
+    script_runner::MockScriptRunner, workspace::MockWorkspace,
+};

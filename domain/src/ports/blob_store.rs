@@ -1,0 +1,70 @@
+use std::{fmt, path::Path};
+
+use async_trait::async_trait;
+
+use crate::{artifact::ObjectKey, request::Store};
+
+/// Keeps artifacts as objects in a store.
+///
+/// Transient faults are retried inside, so an error is final. Error texts are for people: they name
+/// the place, the key, what the store said and what to check, and hold no secrets.
+#[cfg_attr(any(test, feature = "test-doubles"), mockall::automock)]
+#[async_trait]
+pub trait BlobStore: fmt::Debug + Send + Sync {
+    /// Whether there is an object of this key.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not say.
+    async fn exists(&self, store: &Store, key: &ObjectKey) -> Result<bool, BlobStoreError>;
+
+    /// Uploads the first `size_bytes` bytes of the file `source` as `key`, and returns the length
+    /// that the store then tells of the object.
+    ///
+    /// The object appears complete or not at all, and survives a crash of its store as far as the
+    /// store can promise that. An object that is there already is not replaced.
+    ///
+    /// # Errors
+    ///
+    /// After an error nothing that was sent stays behind, as far as the store could still be
+    /// reached; whether the object exists is unknown only if the store fell silent while it was
+    /// being completed.
+    async fn upload(
+        &self,
+        store: &Store,
+        key: &ObjectKey,
+        source: &Path,
+        size_bytes: u64,
+    ) -> Result<u64, BlobStoreError>;
+
+    /// Downloads the object `key` into the new file `target` and returns its length, which is that
+    /// which the store told of the object. The file is synced to disk.
+    ///
+    /// # Errors
+    ///
+    /// After an error there is no file `target`, unless it was there before.
+    async fn download(&self, store: &Store, key: &ObjectKey, target: &Path) -> Result<u64, BlobStoreError>;
+}
+
+/// Why a transfer failed; each text is a whole message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlobStoreError {
+    /// There is no such object, bucket or directory.
+    #[error("{0}")]
+    NotFound(String),
+    /// The store refused.
+    #[error("{0}")]
+    Denied(String),
+    /// The name is taken.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// The store was not reached, or failed for so long that it was given up.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The file on this machine could not be read or written.
+    #[error("{0}")]
+    Local(String),
+    /// The store was told something that it does not take, or answered something strange.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,103 @@
+//! A checked request: once it is a [`JobRequest`], nobody needs to look again.
+
+mod destination;
+mod draft;
+mod endpoint;
+mod faults;
+mod parameters;
+
+use std::path::PathBuf;
+
+pub use destination::{Destination, DestinationEcho, FileStore, S3Addressing, S3Store, Store, SwiftStore};
+pub use draft::{DestinationDraft, Draft, ServiceDraft};
+pub use endpoint::complete as complete_endpoint;
+pub use faults::{Fault, Faults};
+pub use parameters::{MAX_PARAMETER_BYTES, Parameter, refusal_of_name};
+
+use crate::{
+    artifact::NamePattern,
+    job::JobId,
+    plan::{JobKind, Step, Transfer},
+    secret::Secret,
+};
+
+/// What an accepted request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRequest {
+    /// The caller's name for the job.
+    pub id: JobId,
+    /// Backup, or restore of which object.
+    pub work: Work,
+    /// Where the artifact goes or comes from.
+    pub destination: Destination,
+    /// Who moves the bytes.
+    pub transfer: Transfer,
+    /// The database, for the scripts.
+    pub service: Service,
+    /// For the scripts: whether to compress.
+    pub compression: bool,
+    /// For the scripts: empty or `none` means no encryption.
+    pub encryption_key: Secret,
+    /// More environment variables for every script.
+    pub parameters: Vec<Parameter>,
+}
+
+impl JobRequest {
+    /// Backup or restore.
+    #[must_use]
+    pub fn kind(&self) -> JobKind {
+        match self.work {
+            Work::Backup => JobKind::Backup,
+            Work::Restore { .. } => JobKind::Restore,
+        }
+    }
+
+    /// The steps of the job, if nothing fails.
+    #[must_use]
+    pub fn plan(&self) -> &'static [Step] {
+        self.kind().plan(self.transfer)
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Make an artifact and store it.
+    Backup,
+    /// Bring an object back.
+    Restore {
+        /// Its name at the destination, without the prefix: one path segment.
+        filename: String,
+    },
+}
+
+/// The database that a job is about; only the scripts know what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its host; together with the database what jobs queue for.
+    pub host: String,
+    /// May be empty.
+    pub user: String,
+    /// May be empty.
+    pub password: Secret,
+    /// Its name.
+    pub database: String,
+}
+
+/// What the operator's configuration says about requests.
+#[derive(Debug, Clone)]
+pub struct RequestRules {
+    /// Used when an S3 request names no endpoint; none means AWS.
+    pub default_s3_endpoint: Option<String>,
+    /// The directories that `FILE` destinations may lie in; empty: the type is refused.
+    pub allowed_file_roots: Vec<PathBuf>,
+    /// The scripts move the bytes, whatever the request says.
+    pub skip_storage: bool,
+    /// How artifacts are named; a name that would be too long is a fault of the request.
+    pub name_pattern: NamePattern,
+    /// The agent's own variables, which no parameter may set.
+    pub agent_variables: Vec<&'static str>,
+}
+
+#[cfg(test)]
+mod tests;

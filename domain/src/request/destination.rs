@@ -1,0 +1,133 @@
+//! Where artifacts go and come from.
+
+use std::{fmt, path::PathBuf};
+
+use crate::secret::Secret;
+
+/// A place for artifacts: the store itself, and what of it is shown to clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The store.
+    pub store: Store,
+    /// What the client sent, for the polling body. Holds no secrets.
+    pub echo: DestinationEcho,
+}
+
+/// A store, with all that is needed to reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// An S3 bucket, at AWS or anywhere.
+    S3(S3Store),
+    /// An OpenStack Swift container.
+    Swift(SwiftStore),
+    /// A directory of this machine.
+    File(FileStore),
+}
+
+impl Store {
+    /// What stands before the file name in the object's key, character by character.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::S3(s3) => &s3.prefix,
+            Self::Swift(_) | Self::File(_) => "",
+        }
+    }
+}
+
+/// For people: names the place, without secrets.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3(s3) => {
+                let endpoint = s3.endpoint.as_deref().unwrap_or("AWS");
+                write!(f, "bucket {:?} at {endpoint}", s3.bucket)
+            }
+            Self::Swift(swift) => {
+                write!(f, "container {:?} at {}", swift.container_name, swift.auth_url)
+            }
+            Self::File(file) => write!(f, "directory {:?}", file.path),
+        }
+    }
+}
+
+/// How a bucket is named in a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum S3Addressing {
+    /// `https://endpoint/bucket/key`
+    Path,
+    /// `https://bucket.endpoint/key`
+    VirtualHosted,
+}
+
+/// An S3 bucket and the keys to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Store {
+    /// A URL with its scheme; none means AWS.
+    pub endpoint: Option<String>,
+    /// None: to be looked up at the store.
+    pub region: Option<String>,
+    /// The bucket's name.
+    pub bucket: String,
+    /// How it is named in URLs.
+    pub addressing: S3Addressing,
+    /// The access key id.
+    pub auth_key: Secret,
+    /// The secret access key.
+    pub auth_secret: Secret,
+    /// Stands before the file name in the key.
+    pub prefix: String,
+    /// The request's `skipSSL`, for scripts that move the bytes themselves.
+    pub skip_ssl: bool,
+}
+
+/// A Swift container and the account that may use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwiftStore {
+    /// The Keystone v3 URL.
+    pub auth_url: String,
+    /// The domain of user and project.
+    pub domain: String,
+    /// The container.
+    pub container_name: String,
+    /// The project.
+    pub project_name: String,
+    /// The user.
+    pub username: String,
+    /// The user's password.
+    pub password: Secret,
+}
+
+/// A directory that objects are files of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileStore {
+    /// An absolute path below one of the allowed roots.
+    pub path: PathBuf,
+}
+
+/// What a client sent about its destination and reads back, as it was sent; empty where absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DestinationEcho {
+    /// The type, in upper case.
+    pub kind: String,
+    /// `skipSSL`
+    pub skip_ssl: bool,
+    /// `region`
+    pub region: String,
+    /// `endpoint`
+    pub endpoint: String,
+    /// `bucket`
+    pub bucket: String,
+    /// `authUrl`
+    pub auth_url: String,
+    /// `domain`
+    pub domain: String,
+    /// `container_name`
+    pub container_name: String,
+    /// `project_name`
+    pub project_name: String,
+    /// `path`, of a `FILE` destination
+    pub path: String,
+    /// `filenamePrefix`
+    pub filename_prefix: String,
+}

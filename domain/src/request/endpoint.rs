@@ -1,0 +1,65 @@
+//! Endpoints, as clients and operators write them.
+
+/// Completes an endpoint: without a scheme it is https, or http if `skip_ssl` is set; a scheme that
+/// is there wins.
+///
+/// # Errors
+///
+/// With a fragment that says what is wrong.
+pub fn complete(text: &str, skip_ssl: bool) -> Result<String, String> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+        None if skip_ssl => ("http".to_owned(), text),
+        None => ("https".to_owned(), text),
+    };
+    if scheme != "http" && scheme != "https" {
+        return Err("must begin with http:// or https://, or have no scheme".to_owned());
+    }
+    let rest = rest.trim_end_matches('/');
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() || host.starts_with(':') {
+        return Err("names no host".to_owned());
+    }
+    let is_bad = |c: char| c.is_whitespace() || c.is_control() || "@?#\\\"<>".contains(c);
+    if rest.contains(is_bad) {
+        return Err("must be a plain address: no blanks, credentials, query or fragment".to_owned());
+    }
+    Ok(format!("{scheme}://{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_is_added_where_it_is_missing_and_wins_where_it_is_there() {
+        for (text, skip_ssl, url) in [
+            ("s3.example.org", false, "https://s3.example.org"),
+            ("s3.example.org", true, "http://s3.example.org"),
+            ("127.0.0.1:9200", true, "http://127.0.0.1:9200"),
+            ("https://s3.example.org/", true, "https://s3.example.org"),
+            ("HTTP://s3.example.org:80", false, "http://s3.example.org:80"),
+            ("[::1]:9000/base/", true, "http://[::1]:9000/base"),
+        ] {
+            assert_eq!(complete(text, skip_ssl), Ok(url.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "ftp://x",
+            "https://",
+            "://x",
+            "http:///x",
+            "a b",
+            "https://u:p@x",
+            "x?y",
+            "x#y",
+            ":80",
+            "x\ny",
+        ] {
+            assert!(complete(text, false).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The service as a whole, against doubles of its ports.
+
+mod bench;
+mod failures;
+mod queue;
+mod records;
+mod transfers;

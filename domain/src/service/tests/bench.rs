@@ -1,0 +1,288 @@
+//! A service on mocks that write down what they are asked, and fail where they are told to.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    artifact::{FileEntry, FileKind, Staging},
+    job::{ExitReason, JobId, JobKey, JobView, ScriptLog},
+    plan::{JobKind, Phase, Step},
+    ports::{
+        BlobStoreError, JobApi, MockBlobStore, MockScriptRunner, MockWorkspace, PlacedFile, ScriptError, ScriptOutcome,
+        ScriptRunner, WorkspaceError,
+    },
+    request::JobRequest,
+    script::{Directories, ScriptCall},
+    service::{JobService, Ports, ServiceSettings},
+    testing::{FakeJobStore, ManualClock, ManualSpawner, block_on, shared},
+};
+
+/// The length of the artifact that every backup makes.
+pub(super) const SIZE: u64 = 42;
+
+/// One way in which a step can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failing {
+    Exit(i32),
+    Signal(i32),
+    NotStarted,
+    Lost,
+    Error,
+    Panic,
+}
+
+impl Failing {
+    /// The ways in which a step can fail.
+    pub(super) fn ways_of(step: Step) -> &'static [Self] {
+        match step {
+            Step::Script(_) => &[
+                Self::Exit(1),
+                Self::Exit(2),
+                Self::Exit(75),
+                Self::Exit(126),
+                Self::Exit(127),
+                Self::Exit(255),
+                Self::Signal(9),
+                Self::Signal(15),
+                Self::NotStarted,
+                Self::Lost,
+                Self::Panic,
+            ],
+            Step::Prepare | Step::FindArtifact | Step::Upload | Step::Download => &[Self::Error, Self::Panic],
+        }
+    }
+
+    fn of_script(self) -> Result<ScriptOutcome, ScriptError> {
+        let ended = |exit| {
+            Ok(ScriptOutcome {
+                exit,
+                log: log("broken"),
+            })
+        };
+        match self {
+            Self::Exit(code) => ended(ExitReason::Exited(code)),
+            Self::Signal(signal) => ended(ExitReason::Signaled(signal)),
+            Self::NotStarted | Self::Error => Err(ScriptError::NotStarted("bash is not there".to_owned())),
+            Self::Lost => Err(ScriptError::Lost("the process was lost".to_owned())),
+            Self::Panic => Err(ScriptError::Lost(PANIC.to_owned())),
+        }
+    }
+}
+
+/// What a mock answers where a panic is wanted: one inside of a mock would break the mock.
+const PANIC: &str = "panic now";
+
+/// Panics where the mock inside says so.
+#[derive(Debug)]
+struct PanickingRunner(MockScriptRunner);
+
+#[async_trait]
+impl ScriptRunner for PanickingRunner {
+    async fn check(&self, phases: &[Phase]) -> Result<(), ScriptError> {
+        self.0.check(phases).await
+    }
+
+    async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError> {
+        let outcome = self.0.run(call).await;
+        assert_ne!(outcome, Err(ScriptError::Lost(PANIC.to_owned())), "a defect");
+        outcome
+    }
+}
+
+pub(super) fn log(text: &str) -> ScriptLog {
+    ScriptLog {
+        stdout: format!("{text} out").into(),
+        stderr: format!("{text} err").into(),
+    }
+}
+
+/// What is set up before a service is made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Setup {
+    /// These steps fail, in these ways.
+    pub(super) broken: Vec<(Step, Failing)>,
+    /// Objects that are in the store already.
+    pub(super) taken: Vec<String>,
+    pub(super) settings: ServiceSettings,
+}
+
+impl Setup {
+    fn failing(&self, step: Step) -> Option<Failing> {
+        self.broken
+            .iter()
+            .find(|(broken, _)| *broken == step)
+            .map(|(_, way)| *way)
+    }
+}
+
+/// What the doubles were asked, in order.
+pub(super) type Diary = Arc<Mutex<Vec<String>>>;
+
+pub(super) struct Bench {
+    pub(super) service: JobService,
+    pub(super) spawner: Arc<ManualSpawner>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) jobs: Arc<FakeJobStore>,
+    diary: Diary,
+    calls: Arc<Mutex<Vec<ScriptCall>>>,
+}
+
+impl Bench {
+    pub(super) fn new(mut setup: Setup) -> Self {
+        setup.settings.scripts.directories = Directories {
+            backup: Some("/b".into()),
+            restore: Some("/r".into()),
+        };
+        let (diary, calls) = (Diary::default(), Arc::default());
+        let (spawner, clock, jobs) = (
+            shared::<ManualSpawner>(),
+            shared::<ManualClock>(),
+            shared::<FakeJobStore>(),
+        );
+        let ports = Ports {
+            scripts: Arc::new(PanickingRunner(scripts(&setup, &diary, &calls))),
+            blobs: Arc::new(blobs(&setup, &diary)),
+            jobs: jobs.clone(),
+            workspace: Arc::new(workspace(&setup, &diary)),
+            clock: clock.clone(),
+            spawner: spawner.clone(),
+        };
+        Self {
+            service: JobService::new(ports, setup.settings),
+            spawner,
+            clock,
+            jobs,
+            diary,
+            calls,
+        }
+    }
+
+    /// Runs one job to its end.
+    pub(super) fn run(&self, request: JobRequest) -> JobView {
+        let key = JobKey::new(request.kind(), request.id.clone());
+        block_on(self.service.start(request)).expect("the job is accepted");
+        self.spawner.run_until_stalled();
+        assert!(self.service.at_work().is_empty(), "the job must have ended");
+        self.view(&key)
+    }
+
+    pub(super) fn view(&self, key: &JobKey) -> JobView {
+        block_on(self.service.find(key))
+            .expect("the store works")
+            .expect("the job is known")
+    }
+
+    /// The scripts and transfers that were begun, in order.
+    pub(super) fn diary(&self) -> Vec<String> {
+        self.diary.lock().unwrap().clone()
+    }
+
+    /// The value of a variable in the last call of a phase's script.
+    pub(super) fn variable(&self, phase: Phase, name: &str) -> Option<String> {
+        let calls = self.calls.lock().unwrap();
+        let call = calls.iter().rev().find(|call| call.phase == phase)?;
+        let (_, value) = call.environment.iter().find(|(known, _)| known == name)?;
+        value.to_str().map(str::to_owned)
+    }
+}
+
+pub(super) fn key(kind: JobKind, id: &str) -> JobKey {
+    JobKey::new(kind, JobId::parse(id).expect("an id"))
+}
+
+fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) -> MockScriptRunner {
+    let mut mock = MockScriptRunner::new();
+    let prepare = setup.failing(Step::Prepare);
+    mock.expect_check().returning(move |_| match prepare {
+        Some(Failing::Panic) => panic!("a defect"),
+        Some(_) => Err(ScriptError::NotStarted("no script for backup".to_owned())),
+        None => Ok(()),
+    });
+    let (setup, diary, calls) = (setup.clone(), diary.clone(), calls.clone());
+    mock.expect_run().returning(move |call| {
+        diary.lock().unwrap().push(call.phase.to_string());
+        calls.lock().unwrap().push(call.clone());
+        match setup.failing(Step::Script(call.phase)) {
+            Some(way) => way.of_script(),
+            None => Ok(ScriptOutcome {
+                exit: ExitReason::Exited(0),
+                log: log(call.phase.as_str()),
+            }),
+        }
+    });
+    mock
+}
+
+fn blobs(setup: &Setup, diary: &Diary) -> MockBlobStore {
+    let mut mock = MockBlobStore::new();
+    let taken = setup.taken.clone();
+    mock.expect_exists()
+        .returning(move |_, key| Ok(taken.iter().any(|name| name == key.as_str())));
+    let (upload, to) = (setup.failing(Step::Upload), diary.clone());
+    mock.expect_upload().returning(move |_, key, path, size_bytes| {
+        to.lock().unwrap().push(format!("upload {} to {key}", path.display()));
+        transfer(upload).map(|()| size_bytes)
+    });
+    let (download, to) = (setup.failing(Step::Download), diary.clone());
+    mock.expect_download().returning(move |_, key, target| {
+        to.lock()
+            .unwrap()
+            .push(format!("download {key} to {}", target.display()));
+        transfer(download).map(|()| SIZE)
+    });
+    mock
+}
+
+fn transfer(failing: Option<Failing>) -> Result<(), BlobStoreError> {
+    match failing {
+        None => Ok(()),
+        Some(Failing::Panic) => panic!("a defect"),
+        Some(_) => Err(BlobStoreError::Unavailable("the store is down".to_owned())),
+    }
+}
+
+fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
+    let mut mock = MockWorkspace::new();
+    let (find, to) = (setup.failing(Step::FindArtifact), diary.clone());
+    mock.expect_staging().returning(move |_, name| {
+        // Before the backup script nothing is there; afterwards its file.
+        if to.lock().unwrap().last().is_none_or(|last| last != "backup") {
+            return Ok(Staging::default());
+        }
+        match find {
+            Some(Failing::Panic) => panic!("a defect"),
+            Some(_) => Err(WorkspaceError("directory_backup cannot be read".to_owned())),
+            None => Ok(Staging {
+                named: Some(FileEntry {
+                    name: name.file_name(),
+                    kind: FileKind::Regular,
+                    size_bytes: SIZE,
+                    identity: (1, 1),
+                    modified_ns: 1,
+                }),
+                own_directory: None,
+            }),
+        }
+    });
+    mock.expect_check_restore().returning(|_| Ok(()));
+    mock.expect_prepare_restore()
+        .returning(|place| Ok(PathBuf::from(format!("/r/{}/.part", place.id))));
+    let to = diary.clone();
+    mock.expect_place_restore().returning(move |place, _| {
+        to.lock().unwrap().push(format!("place {}", place.filename));
+        Ok(PlacedFile {
+            identity: (1, 2),
+            link: Ok(()),
+        })
+    });
+    let to = diary.clone();
+    mock.expect_discard_restore().returning(move |place, _| {
+        to.lock().unwrap().push(format!("discard {}", place.filename));
+        Ok(())
+    });
+    mock
+}

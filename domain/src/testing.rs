@@ -1,0 +1,280 @@
+//! Fakes for tests that stand in the middle of things. For order, arguments and failures there are
+//! the mocks of [`crate::ports`].
+
+#![allow(clippy::unwrap_used, reason = "who finds a poisoned lock here has failed already")]
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    artifact::NamePattern,
+    job::{ExitReason, Job, JobId, JobKey, ScriptLog},
+    plan::{JobKind, Phase, Transfer},
+    ports::{Clock, JobFuture, JobStore, JobStoreError, ScriptError, ScriptOutcome, ScriptRunner, Spawner},
+    request::{DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceDraft},
+    script::ScriptCall,
+    secret::Secret,
+};
+
+/// Drives a future that needs no runtime.
+///
+/// # Panics
+///
+/// If the future waits for something that nobody in this thread will bring about.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the future waits"),
+    }
+}
+
+/// A clock that stands still until it is told to go on. It begins at 2018-11-06 17:05:39.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_541_523_939_000))
+    }
+}
+
+impl ManualClock {
+    /// Moves the hands.
+    pub fn advance(&self, by: TimeDelta) {
+        self.0.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.0.load(Ordering::SeqCst)).expect("a time")
+    }
+}
+
+/// Keeps what was spawned until it is told to go on.
+#[derive(Default)]
+pub struct ManualSpawner(Mutex<Vec<(JobKey, JobFuture)>>);
+
+impl fmt::Debug for ManualSpawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ManualSpawner")
+    }
+}
+
+impl Spawner for ManualSpawner {
+    fn spawn(&self, key: &JobKey, future: JobFuture) {
+        self.0.lock().unwrap().push((key.clone(), future));
+    }
+}
+
+impl ManualSpawner {
+    /// Drives everything, and what it spawns in turn, until all has ended or waits.
+    pub fn run_until_stalled(&self) {
+        loop {
+            // Taken out of the lock: a job that ends spawns the next.
+            let tasks = std::mem::take(&mut *self.0.lock().unwrap());
+            let count = tasks.len();
+            let mut pending = Vec::new();
+            for (key, mut future) in tasks {
+                if future
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_pending()
+                {
+                    pending.push((key, future));
+                }
+            }
+            let mut all = self.0.lock().unwrap();
+            let has_ended = pending.len() < count;
+            let has_new = !all.is_empty();
+            pending.append(&mut all);
+            *all = pending;
+            if !has_ended && !has_new {
+                return;
+            }
+        }
+    }
+
+    /// The jobs that were spawned and have not ended, in order.
+    pub fn unfinished(&self) -> Vec<JobKey> {
+        self.0.lock().unwrap().iter().map(|(key, _)| key.clone()).collect()
+    }
+}
+
+/// Scripts that succeed, each only once it is let through.
+#[derive(Debug, Default)]
+pub struct GatedScriptRunner {
+    calls: Mutex<Vec<(String, Phase)>>,
+    passes: Mutex<VecDeque<(String, Phase)>>,
+}
+
+impl GatedScriptRunner {
+    /// Lets the script of a phase of a job end.
+    pub fn let_end(&self, id: &str, phase: Phase) {
+        self.passes.lock().unwrap().push_back((id.to_owned(), phase));
+    }
+
+    /// The scripts that were started, in order, as `<id> <phase>`.
+    pub fn started(&self) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().map(|(id, phase)| format!("{id} {phase}")).collect()
+    }
+}
+
+#[async_trait]
+impl ScriptRunner for GatedScriptRunner {
+    async fn check(&self, _: &[Phase]) -> Result<(), ScriptError> {
+        Ok(())
+    }
+
+    async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError> {
+        let id = call
+            .environment
+            .iter()
+            .find(|(name, _)| name == "BACKUP_AGENT_JOB_ID")
+            .and_then(|(_, value)| value.to_str())
+            .expect("every script gets the id")
+            .to_owned();
+        let pass = (id, call.phase);
+        self.calls.lock().unwrap().push(pass.clone());
+        poll_fn(|_| {
+            let mut passes = self.passes.lock().unwrap();
+            match passes.iter().position(|known| *known == pass) {
+                Some(index) => {
+                    passes.remove(index);
+                    Poll::Ready(())
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        Ok(ScriptOutcome {
+            exit: ExitReason::Exited(0),
+            log: ScriptLog::default(),
+        })
+    }
+}
+
+/// A job store that can be told to fail, and that remembers every write.
+#[derive(Debug, Default)]
+pub struct FakeJobStore {
+    jobs: Mutex<HashMap<JobKey, Job>>,
+    writes: Mutex<Vec<Job>>,
+    fails: AtomicBool,
+}
+
+impl FakeJobStore {
+    /// From now on every write fails, or none does.
+    pub fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
+    }
+
+    /// Every job as it was written, in order.
+    pub fn writes(&self) -> Vec<Job> {
+        self.writes.lock().unwrap().clone()
+    }
+
+    fn write(&self, job: &Job) -> Result<(), JobStoreError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(JobStoreError("the disk is full".to_owned()));
+        }
+        self.writes.lock().unwrap().push(job.clone());
+        self.jobs.lock().unwrap().insert(job.key(), job.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl JobStore for FakeJobStore {
+    async fn insert(&self, job: &Job) -> Result<(), JobStoreError> {
+        self.write(job)
+    }
+
+    async fn update(&self, job: &Job) -> Result<(), JobStoreError> {
+        self.write(job)
+    }
+
+    async fn find(&self, key: &JobKey) -> Result<Option<Job>, JobStoreError> {
+        Ok(self.jobs.lock().unwrap().get(key).cloned())
+    }
+
+    async fn remove(&self, key: &JobKey) -> Result<bool, JobStoreError> {
+        Ok(self.jobs.lock().unwrap().remove(key).is_some())
+    }
+}
+
+/// Rules that allow everything.
+#[must_use]
+pub fn open_rules() -> RequestRules {
+    RequestRules {
+        default_s3_endpoint: None,
+        allowed_file_roots: vec!["/".into()],
+        skip_storage: false,
+        name_pattern: NamePattern::default(),
+        agent_variables: vec!["client_password"],
+    }
+}
+
+/// A draft without faults, with an S3 destination.
+#[must_use]
+pub fn draft(kind: JobKind, id: &str) -> Draft {
+    let text = |text: &str| Some(text.to_owned());
+    Draft {
+        kind,
+        id: JobId::parse(id).expect("an id"),
+        destination: DestinationDraft {
+            kind: text("S3"),
+            bucket: text("bucket"),
+            region: text("eu-central-1"),
+            auth_key: Some(Secret::new("key-SECRET")),
+            auth_secret: Some(Secret::new("secret-SECRET")),
+            filename: (kind == JobKind::Restore).then(|| "h_2018_11_06_db.tar.gz".to_owned()),
+            filename_prefix: text("prefix/"),
+            ..DestinationDraft::default()
+        },
+        service: ServiceDraft {
+            host: text("host"),
+            user: text("user"),
+            password: Some(Secret::new("password-SECRET")),
+            database: text("db"),
+            parameters: vec![("retries".to_owned(), Secret::new("2"))],
+        },
+        compression: Some(true),
+        encryption_key: Some(Secret::new("encryption-SECRET")),
+        skip_storage: None,
+    }
+}
+
+/// A checked request.
+#[must_use]
+pub fn request(kind: JobKind, id: &str, transfer: Transfer) -> JobRequest {
+    let mut draft = draft(kind, id);
+    draft.skip_storage = Some(transfer == Transfer::ByScripts);
+    draft.check(&open_rules(), Faults::default()).expect("no faults")
+}
+
+/// A checked request for a database of one's own.
+#[must_use]
+pub fn request_for_database(kind: JobKind, id: &str, database: &str) -> JobRequest {
+    let mut draft = draft(kind, id);
+    draft.service.database = Some(database.to_owned());
+    draft.check(&open_rules(), Faults::default()).expect("no faults")
+}
+
+/// Shares a fake with the service.
+#[must_use]
+pub fn shared<T: Default>() -> Arc<T> {
+    Arc::new(T::default())
+}
