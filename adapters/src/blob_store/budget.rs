@@ -1,0 +1,136 @@
+//! The memory that all transfers together may take for parts.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Parts on their way, of all transfers together, hold no more than this. With the program itself
+/// that stays below 64 MiB of resident memory.
+const BUDGET_BYTES: usize = 24 * UNIT_BYTES;
+/// What a permit of the semaphore stands for.
+const UNIT_BYTES: usize = 1024 * 1024;
+
+/// Lends buffers.
+#[derive(Debug)]
+pub(super) struct Budget {
+    units: Arc<Semaphore>,
+    /// Buffers that were given back. Using them again keeps the memory from growing beyond what is
+    /// lent: an allocator gives large pieces back late.
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            units: Arc::new(Semaphore::new(BUDGET_BYTES / UNIT_BYTES)),
+            spare: Mutex::default(),
+        }
+    }
+}
+
+impl Budget {
+    /// Waits until that much may be lent. A buffer larger than the whole budget waits for all of it.
+    pub(super) async fn lend(self: &Arc<Self>, length: usize) -> Buffer {
+        let units = length.min(BUDGET_BYTES).div_ceil(UNIT_BYTES).max(1);
+        let units = u32::try_from(units).expect("the budget is small");
+        let units = Arc::clone(&self.units).acquire_many_owned(units).await;
+        let units = units.expect("the semaphore is never closed");
+
+        let mut spare = self.spare();
+        // A much larger one would hold more memory than was counted for it.
+        let fits = |buffer: &Vec<u8>| (length..=2 * length).contains(&buffer.capacity());
+        let fitting = spare.iter().position(fits);
+        let mut bytes = match fitting {
+            Some(index) => spare.swap_remove(index),
+            None => {
+                // Of no use to this transfer; kept, they would come on top of the budget.
+                spare.clear();
+                Vec::new()
+            }
+        };
+        drop(spare);
+        bytes.resize(length, 0);
+        Buffer {
+            bytes,
+            budget: Arc::clone(self),
+            _units: units,
+        }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lent buffer.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    budget: Arc<Budget>,
+    _units: OwnedSemaphorePermit,
+}
+
+impl Buffer {
+    pub(super) fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut spare = self.budget.spare();
+        spare.push(std::mem::take(&mut self.bytes));
+        let kept: usize = spare.iter().map(Vec::capacity).sum();
+        // This one's units are returned only after this, so all the others are what must be there.
+        let is_last = self.budget.units.available_permits() + self._units.num_permits() == BUDGET_BYTES / UNIT_BYTES;
+        if is_last || kept > BUDGET_BYTES {
+            spare.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_is_lent_than_there_is() {
+        let budget = Arc::new(Budget::default());
+        let third = BUDGET_BYTES / 3;
+        let first = budget.lend(third).await;
+        let _second = budget.lend(third).await;
+        let _third = budget.lend(third).await;
+        assert!(budget.lend(1).now_or_never().is_none());
+        drop(first);
+        assert_eq!(budget.lend(third).await.as_ref().len(), third);
+    }
+
+    #[tokio::test]
+    async fn a_buffer_larger_than_the_budget_takes_all_of_it() {
+        let budget = Arc::new(Budget::default());
+        let large = budget.lend(BUDGET_BYTES + 1).await;
+        assert_eq!(large.as_ref().len(), BUDGET_BYTES + 1);
+        assert!(budget.lend(1).now_or_never().is_none());
+        drop(large);
+        assert!(budget.lend(BUDGET_BYTES).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_when_nothing_is_lent() {
+        let budget = Arc::new(Budget::default());
+        let first = budget.lend(UNIT_BYTES).await;
+        let second = budget.lend(UNIT_BYTES).await;
+        drop(first);
+        assert_eq!(budget.spare().len(), 1);
+        drop(second);
+        assert!(budget.spare().is_empty());
+    }
+}

@@ -1,0 +1,277 @@
+//! The way to the store: HTTP requests with a watch over them.
+//!
+//! `object_store` knows one timeout for a whole request, which ends long uploads, and one for
+//! reading, which ends them too while a part is on its way. Here a request may take as long as it
+//! moves. Answers that are refusals become errors that hold their code and message, see [`fault`].
+//!
+//! [`fault`]: super::fault
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use futures_util::StreamExt;
+use hyper::body::{Body, Frame, SizeHint};
+use object_store::{
+    ClientOptions,
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
+        HttpResponseBody, HttpService,
+    },
+};
+use reqwest::{Method, StatusCode, Url};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::fault::{Answer, ConnectionFault, Fault};
+
+/// Bodies are given to the connection in pieces of this size, so that their movement can be seen.
+const PIECE_BYTES: usize = 64 * 1024;
+/// The slowest that the last of a body, which the system holds already, may travel.
+const LEAST_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// No more of an answer to a request other than a download is read.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// A store may need this many times as long to put the parts of an object together.
+const COMPLETION_FACTOR: u32 = 10;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Hands one HTTP client to `object_store`, whose own options are not used.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    client: reqwest::Client,
+    answer_timeout: Duration,
+}
+
+impl Connector {
+    /// A client for this endpoint. Reads the system's certificates, so it blocks.
+    pub(super) fn new(endpoint: &Url, answer_timeout: Duration) -> Result<Self, Fault> {
+        // The HTTP client panics without a provider. If the program has chosen one, that one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = reqwest::Client::builder()
+            .user_agent(concat!("osb-backup-agent/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A signature is for one host; and whoever redirects must not choose where backups go.
+            .redirect(reqwest::redirect::Policy::none())
+            .http1_only();
+        if endpoint.scheme() == "http" {
+            // Without this a machine that has no certificates could not use plain HTTP either.
+            client = client.tls_certs_only([]);
+        }
+        if is_loopback(endpoint) {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(Fault::of_connection)?;
+        Ok(Self { client, answer_timeout })
+    }
+
+    /// The client for requests of our own.
+    pub(super) fn client(&self) -> HttpClient {
+        HttpClient::new(self.clone())
+    }
+}
+
+/// A proxy could not reach what is meant here.
+fn is_loopback(endpoint: &Url) -> bool {
+    match endpoint.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(self.client())
+    }
+}
+
+#[async_trait]
+impl HttpService for Connector {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (head, body) = request.into_parts();
+        let length = body.content_length() as u64;
+        let url = Url::parse(&head.uri.to_string()).map_err(|error| request_fault(&error))?;
+
+        let mut request = reqwest::Request::new(head.method.clone(), url);
+        *request.headers_mut() = head.headers;
+        let movement = Arc::new(Movement::default());
+        if length > 0 {
+            let body = MovingBody::new(body, Arc::clone(&movement));
+            *request.body_mut() = Some(reqwest::Body::wrap(body));
+        }
+
+        // Of the requests with a body, only the one that completes an upload is a POST.
+        let completes = head.method == Method::POST && length > 0;
+        let patience = self.answer_timeout * if completes { COMPLETION_FACTOR } else { 1 };
+        let silence = patience + Duration::from_secs(length / LEAST_BYTES_PER_SECOND);
+        let answer = tokio::select! {
+            answer = self.client.execute(request) => answer.map_err(|error| failed(Fault::of_connection(error)))?,
+            () = movement.ceases_for(silence) => return Err(silent(silence)),
+        };
+        self.judge(head.method, answer, patience).await
+    }
+}
+
+impl Connector {
+    /// Passes an answer on, or makes an error of it.
+    async fn judge(
+        &self,
+        method: Method,
+        answer: reqwest::Response,
+        patience: Duration,
+    ) -> Result<HttpResponse, HttpError> {
+        let status = answer.status();
+        let region = answer.headers().get("x-amz-bucket-region");
+        let region = region.and_then(|region| region.to_str().ok()).map(str::to_owned);
+        let (head, body) = hyper::Response::from(answer).into_parts();
+        let body = HttpResponseBody::new(Incoming(body));
+
+        let is_fine = status.is_success() || status == StatusCode::NOT_MODIFIED;
+        if is_fine && method != Method::POST {
+            return Ok(HttpResponse::from_parts(head, body));
+        }
+        let (body, whole) = read_start(body, patience).await;
+        let text = String::from_utf8_lossy(&body);
+        // The completion of an upload may fail after its status was sent, and then says so in the body.
+        if !is_fine || text.contains("<Error>") {
+            return Err(failed(Fault::Answer(Answer::new(
+                status.as_u16(),
+                region.as_deref(),
+                &text,
+            ))));
+        }
+        whole.map(|()| HttpResponse::from_parts(head, body.into()))
+    }
+}
+
+/// Reads as much of a body as will be looked at, and tells whether it came whole.
+async fn read_start(body: HttpResponseBody, silence: Duration) -> (Vec<u8>, Result<(), HttpError>) {
+    let mut start = Vec::new();
+    let mut pieces = body.bytes_stream();
+    while start.len() < MAX_ANSWER_BYTES {
+        match timeout(silence, pieces.next()).await {
+            Ok(Some(Ok(piece))) => start.extend_from_slice(&piece),
+            Ok(Some(Err(error))) => return (start, Err(error)),
+            Ok(None) => break,
+            Err(_) => return (start, Err(silent(silence))),
+        }
+    }
+    (start, Ok(()))
+}
+
+/// The kind does not matter: `object_store` looks at it only to try again, which it is not to do.
+fn failed(fault: Fault) -> HttpError {
+    HttpError::new(HttpErrorKind::Unknown, fault)
+}
+
+fn request_fault(error: &url::ParseError) -> HttpError {
+    failed(Fault::Connection {
+        kind: ConnectionFault::Request,
+        text: error.to_string(),
+    })
+}
+
+fn silent(silence: Duration) -> HttpError {
+    failed(Fault::silence(silence))
+}
+
+/// When a request's body last moved.
+#[derive(Debug)]
+struct Movement(Mutex<Instant>);
+
+impl Default for Movement {
+    fn default() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+}
+
+impl Movement {
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Waits until nothing has moved for that long.
+    async fn ceases_for(&self, silence: Duration) {
+        let mut end = self.last() + silence;
+        while Instant::now() < end {
+            sleep_until(end).await;
+            end = self.last() + silence;
+        }
+    }
+}
+
+/// A request's body, handed out in pieces, each of which is seen to move.
+struct MovingBody {
+    body: HttpRequestBody,
+    piece: Bytes,
+    movement: Arc<Movement>,
+}
+
+impl MovingBody {
+    fn new(body: HttpRequestBody, movement: Arc<Movement>) -> Self {
+        let piece = Bytes::new();
+        Self { body, piece, movement }
+    }
+}
+
+impl Body for MovingBody {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        while !self.piece.has_remaining() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
+                end => return Poll::Ready(end),
+            }
+        }
+        self.movement.seen();
+        let length = self.piece.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.piece.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.piece.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.body.size_hint().exact().unwrap_or_default();
+        SizeHint::with_exact(rest + self.piece.len() as u64)
+    }
+}
+
+/// An answer's body, whose errors are faults.
+struct Incoming(reqwest::Body);
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        let frame = ready!(Pin::new(&mut self.0).poll_frame(context));
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| failed(Fault::of_connection(error)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}

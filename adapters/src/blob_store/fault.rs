@@ -1,0 +1,234 @@
+//! What went wrong with one request, as the store told it or the connection ended it.
+//!
+//! `object_store` keeps its own error types private, but lets what the HTTP service returned be found
+//! at the end of its chain of causes. So these are made there, and found again with [`Fault::in_chain`].
+
+use std::{error::Error, fmt, io, time::Duration};
+
+/// More of an error's code or message is not shown.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// Why a request came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// The store answered, and the answer was not what was asked for.
+    #[error("{0}")]
+    Answer(Answer),
+    /// There was no whole answer.
+    #[error("{text}")]
+    Connection {
+        /// What it broke at.
+        kind: ConnectionFault,
+        /// What the system or library said.
+        text: String,
+    },
+}
+
+/// Where a connection failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionFault {
+    /// The host's name has no address.
+    Name,
+    /// Nobody listens.
+    Refused,
+    /// No connection for another reason.
+    Connect,
+    /// The server's certificate is not trusted.
+    Certificate,
+    /// The two do not speak TLS with each other.
+    Tls,
+    /// Nothing came in time.
+    Silence,
+    /// It ended too early.
+    Broken,
+    /// The request could not be made at all.
+    Request,
+}
+
+/// An answer that is a refusal; only what may be shown of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    /// Where the bucket is, if the store said so.
+    pub(super) region: Option<String>,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        if let Some(code) = &self.code {
+            write!(f, " {code}")?;
+        }
+        if let Some(message) = &self.message {
+            write!(f, " ({message})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    /// Reads what may be shown out of an error body, which may be anything.
+    pub(super) fn new(status: u16, region_header: Option<&str>, body: &str) -> Self {
+        let region = region_header.map(str::to_owned).or_else(|| element(body, "Region"));
+        Self {
+            status,
+            code: element(body, "Code"),
+            message: element(body, "Message"),
+            region: region.filter(|region| is_region(region)),
+        }
+    }
+}
+
+impl Fault {
+    /// Finds the fault that is behind an error of `object_store`.
+    pub(super) fn in_chain<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        chain(error).find_map(|cause| cause.downcast_ref())
+    }
+
+    /// Nothing came, or went, for that long.
+    pub(super) fn silence(silence: Duration) -> Self {
+        Self::Connection {
+            kind: ConnectionFault::Silence,
+            text: format!("nothing moved for {:.1} s", silence.as_secs_f32()),
+        }
+    }
+
+    /// What `reqwest` says about a request without an answer; the URL is left out, as it may hold an
+    /// upload's id.
+    pub(super) fn of_connection(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let text = chain(&error).last().map(ToString::to_string).unwrap_or_default();
+        Self::Connection {
+            kind: ConnectionFault::of(&error),
+            text: shown(&text),
+        }
+    }
+}
+
+impl ConnectionFault {
+    fn of(error: &reqwest::Error) -> Self {
+        for cause in chain(error) {
+            match cause.downcast_ref() {
+                Some(rustls::Error::InvalidCertificate(_)) => return Self::Certificate,
+                Some(_) => return Self::Tls,
+                None => {}
+            }
+            let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+            if cause.downcast_ref().is_some_and(refused) {
+                return Self::Refused;
+            }
+            // The connector's error type is private; its text is all there is to go by.
+            if cause.to_string() == "dns error" {
+                return Self::Name;
+            }
+        }
+        if error.is_timeout() {
+            Self::Silence
+        } else if error.is_connect() {
+            Self::Connect
+        } else if error.is_builder() {
+            Self::Request
+        } else {
+            Self::Broken
+        }
+    }
+}
+
+/// An error and its causes, the outermost first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        let error: &'a (dyn Error + 'static) = *error;
+        // An I/O error that wraps another shows that one's cause as its own, so the one in between,
+        // which says most, would be passed over.
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+/// The text of the first element of that name, fit to be shown.
+///
+/// This is no XML parser, and need not be: what it reads is only shown, and its input may be cut off.
+pub(super) fn element(xml: &str, name: &str) -> Option<String> {
+    let (_, after) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = after.split_once(&format!("</{name}>"))?;
+    let text = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ]
+    .into_iter()
+    .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain));
+    Some(shown(&text)).filter(|text| !text.is_empty())
+}
+
+/// Text of others, fit to be shown: short, and without control characters.
+pub(super) fn shown(text: &str) -> String {
+    let visible: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN_CHARS).collect();
+    visible.trim().to_owned()
+}
+
+/// Whether this can be a region's name; it goes into headers and host names.
+pub(super) fn is_region(text: &str) -> bool {
+    let region_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(region_byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_and_message_are_read_and_nothing_else() {
+        let body = "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code>\
+                    <Message>a &lt;b&gt; &amp;amp; c</Message><StringToSign>secret</StringToSign></Error>";
+        let answer = Answer::new(403, None, body);
+        assert_eq!(answer.to_string(), "403 SignatureDoesNotMatch (a <b> &amp; c)");
+    }
+
+    #[test]
+    fn a_body_that_is_no_error_document_shows_nothing() {
+        for body in [
+            "",
+            "<html><title>no</title></html>",
+            "<Code>cut",
+            "<Code></Code>",
+            "<Code>\n</Code>",
+        ] {
+            assert_eq!(Answer::new(502, None, body).to_string(), "502", "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_short_and_has_no_control_characters() {
+        let long = "ä\u{1b}[31m\r\n".repeat(100);
+        let text = shown(&long);
+        assert!(text.chars().count() <= MAX_SHOWN_CHARS);
+        assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
+    }
+
+    #[test]
+    fn the_region_comes_from_the_header_or_else_the_body() {
+        let body = "<Error><Region>eu-west-1</Region></Error>";
+        for (header, body, region) in [
+            (Some("eu-north-1"), body, Some("eu-north-1")),
+            (None, body, Some("eu-west-1")),
+            (Some("evil\"region"), "", None),
+            (None, "", None),
+        ] {
+            assert_eq!(Answer::new(400, header, body).region.as_deref(), region, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_wrapped_in_an_io_error_is_found() {
+        let fault = Fault::Answer(Answer::new(503, None, ""));
+        let error = io::Error::other(io::Error::other(fault.clone()));
+        assert_eq!(Fault::in_chain(&error), Some(&fault));
+    }
+}

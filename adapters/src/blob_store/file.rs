@@ -1,0 +1,237 @@
+//! A directory of this machine, such as a mount, in place of a bucket.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path as FilePath, PathBuf},
+    sync::Arc,
+};
+
+use domain::{artifact::ObjectKey, request::FileStore};
+use object_store::{
+    GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RenameOptions, RenameTargetMode,
+    local::LocalFileSystem, path::Path,
+};
+use uuid::Uuid;
+
+use super::{
+    budget::Budget,
+    failure::Failure,
+    local::{Source, Target, blocking},
+    s3::object_path,
+};
+
+/// So much is copied at a time.
+const COPY_BYTES: usize = 1024 * 1024;
+
+/// A directory that may be used.
+#[derive(Debug)]
+pub(super) struct Directory {
+    files: LocalFileSystem,
+}
+
+impl Directory {
+    /// Opens the directory, if it lies below one of the roots when all links are looked through.
+    pub(super) async fn open(store: &FileStore, roots: &[PathBuf]) -> Result<Self, Failure> {
+        let (path, roots) = (store.path.clone(), roots.to_vec());
+        blocking(move || {
+            let directory = allowed(&path, &roots)?;
+            let files = LocalFileSystem::new_with_prefix(&directory).map_err(|error| failure("opening it", error))?;
+            let files = files.with_fsync(true);
+            Ok(Self { files })
+        })
+        .await
+    }
+
+    pub(super) async fn exists(&self, key: &ObjectKey) -> Result<bool, Failure> {
+        let (_, path) = self.place(key)?;
+        // Whatever has the name takes it, be it a directory or a link to nowhere.
+        match blocking(move || fs::symlink_metadata(path)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Failure::directory("looking the object up", &error)),
+        }
+    }
+
+    /// Copies a file to a hidden name, and then gives it its own, which must not be taken.
+    pub(super) async fn upload(&self, key: &ObjectKey, source: &Source, budget: &Arc<Budget>) -> Result<u64, Failure> {
+        let (key, _) = self.place(key)?;
+        let hidden = Hidden::new(&self.files)?;
+        let upload = self.files.put_multipart(&hidden.key).await;
+        let mut upload = upload.map_err(|error| failure("creating the object", error))?;
+        let copied = copy(source, upload.as_mut(), budget).await;
+        copied?;
+        let completed = upload.complete().await;
+        completed.map_err(|error| failure("writing the object", error))?;
+
+        // A hard link, which fails if the name is taken even since a moment ago.
+        let create = RenameOptions::new().with_target_mode(RenameTargetMode::Create);
+        let renamed = self.files.rename_opts(&hidden.key, &key, create).await;
+        renamed.map_err(|error| failure("naming the object", error))?;
+        let stored = self
+            .files
+            .head(&key)
+            .await
+            .map_err(|error| failure("looking the object up", error))?;
+        Ok(stored.size)
+    }
+
+    pub(super) async fn download(&self, key: &ObjectKey, target: &FilePath) -> Result<u64, Failure> {
+        let (key, path) = self.place(key)?;
+        let named = blocking(move || fs::symlink_metadata(path)).await;
+        let named = named.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::no_object(),
+            _ => Failure::directory("looking the object up", &error),
+        })?;
+        // A pipe would never end, and a link may lead out of the allowed directories.
+        if !named.is_file() {
+            return Err(Failure::denied("what has this name is not a regular file"));
+        }
+        let object = self
+            .files
+            .get(&key)
+            .await
+            .map_err(|error| failure("opening the object", error))?;
+        let GetResultPayload::File(file, _) = object.payload else {
+            return Err(Failure::strange("the object is no file"));
+        };
+        let opened = file
+            .metadata()
+            .map_err(|error| Failure::directory("opening the object", &error))?;
+        if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+            return Err(Failure::denied(
+                "another file took the object's name while it was opened",
+            ));
+        }
+
+        let mut target = Target::create(target).await?;
+        receive(file, opened.len(), &mut target).await?;
+        target.finish().await
+    }
+
+    /// Where an object is.
+    fn place(&self, key: &ObjectKey) -> Result<(Path, PathBuf), Failure> {
+        let path = object_path(key)?;
+        if path.parts_count() != 1 {
+            return Err(Failure::strange("a file name cannot hold a /"));
+        }
+        match self.files.path_to_filesystem(&path) {
+            Ok(file) => Ok((path, file)),
+            // Such names are those of unfinished files of the library.
+            Err(_) => Err(Failure::strange(
+                "a name that ends with # and a number cannot be used in a directory",
+            )),
+        }
+    }
+}
+
+/// The directory, with all links looked through.
+fn allowed(path: &FilePath, roots: &[PathBuf]) -> Result<PathBuf, Failure> {
+    if roots.is_empty() {
+        return Err(Failure::denied(
+            "the agent is not set up for directories: it has no list of allowed ones",
+        ));
+    }
+    let directory = fs::canonicalize(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::missing("there is no such directory; create it or mount it first"),
+        _ => Failure::directory("opening it", &error),
+    })?;
+    // A root that is not there has nothing below it.
+    let roots: Vec<_> = roots.iter().filter_map(|root| fs::canonicalize(root).ok()).collect();
+    if !roots.iter().any(|root| directory.starts_with(root)) {
+        return Err(Failure::denied(
+            "it is not below a directory that the agent may use, after all links are followed; \
+             check the path and the agent's allowed directories",
+        ));
+    }
+    if !directory.is_dir() {
+        return Err(Failure::missing("it is not a directory"));
+    }
+    Ok(directory)
+}
+
+async fn copy(source: &Source, upload: &mut dyn MultipartUpload, budget: &Arc<Budget>) -> Result<(), Failure> {
+    let mut offset = 0;
+    while offset < source.size {
+        let length = usize::try_from(source.size - offset)
+            .unwrap_or(usize::MAX)
+            .min(COPY_BYTES);
+        let piece = source.read(offset, length, budget).await?;
+        let written = upload.put_part(PutPayload::from(piece)).await;
+        written.map_err(|error| failure("writing the object", error))?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+async fn receive(file: fs::File, length: u64, target: &mut Target) -> Result<(), Failure> {
+    use std::os::unix::fs::FileExt;
+
+    let file = Arc::new(file);
+    let mut buffer = vec![0; COPY_BYTES];
+    while target.length() < length {
+        let (file, offset) = (Arc::clone(&file), target.length());
+        let wanted = usize::try_from(length - offset).unwrap_or(usize::MAX).min(COPY_BYTES);
+        let result;
+        (buffer, result) = blocking(move || {
+            let result = file.read_at(&mut buffer[..wanted], offset);
+            (buffer, result)
+        })
+        .await;
+        match result {
+            Ok(0) => return Err(Failure::changed_object()),
+            Ok(read) => target.add(&buffer[..read]).await?,
+            Err(error) => return Err(Failure::directory("reading the object", &error)),
+        }
+    }
+    Ok(())
+}
+
+/// A file that has a hidden name until it is whole. Dropped, it is removed.
+struct Hidden {
+    key: Path,
+    files: [PathBuf; 2],
+}
+
+impl Hidden {
+    fn new(files: &LocalFileSystem) -> Result<Self, Failure> {
+        let key = object_path(&ObjectKey::new(".unfinished-", &Uuid::new_v4().to_string()))?;
+        let file = files
+            .path_to_filesystem(&key)
+            .map_err(|error| failure("creating the object", error))?;
+        // The library writes to a name of its own, and removes that in the background, if at all.
+        let mut staged = file.clone().into_os_string();
+        staged.push("#1");
+        Ok(Self {
+            key,
+            files: [staged.into(), file],
+        })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        for file in &self.files {
+            match fs::remove_file(file) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(path = %file.display(), %error, "an unfinished file stays behind"),
+            }
+        }
+    }
+}
+
+/// The library's errors wrap those of the system.
+fn failure(doing: &str, error: object_store::Error) -> Failure {
+    if matches!(error, object_store::Error::AlreadyExists { .. }) {
+        return Failure::taken();
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Failure::directory(doing, error);
+        }
+        cause = error.source();
+    }
+    Failure::strange(format!("{doing}: {error}"))
+}

@@ -1,0 +1,159 @@
+//! The file on this machine that a transfer reads or makes.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use super::{
+    budget::{Budget, Buffer},
+    failure::Failure,
+};
+
+/// So much of a download is collected before it is written.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Runs what blocks where it may.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The file that is uploaded: its first `size` bytes, whatever comes after them.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    file: Arc<File>,
+    path: PathBuf,
+    pub(super) size: u64,
+}
+
+impl Source {
+    pub(super) async fn open(path: &Path, size: u64) -> Result<Self, Failure> {
+        let path = path.to_owned();
+        blocking(move || {
+            let open = || {
+                // To open a pipe would wait for a writer.
+                if !fs::metadata(&path)?.is_file() {
+                    return Err(io::Error::other("it is not a regular file"));
+                }
+                File::open(&path)
+            };
+            let file = open().map_err(|error| Failure::local("opening", &path, &error))?;
+            let file = Arc::new(file);
+            Ok(Self { file, path, size })
+        })
+        .await
+    }
+
+    /// Reads a piece into memory of the budget.
+    pub(super) async fn read(&self, offset: u64, length: usize, budget: &Arc<Budget>) -> Result<Bytes, Failure> {
+        let mut buffer: Buffer = budget.lend(length).await;
+        let source = self.clone();
+        blocking(move || match source.file.read_exact_at(buffer.as_mut(), offset) {
+            Ok(()) => Ok(Bytes::from_owner(buffer)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failure::changed_file(&source.path)),
+            Err(error) => Err(Failure::local("reading", &source.path, &error)),
+        })
+        .await
+    }
+}
+
+/// A file that is being made. Unless it is finished, it vanishes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Target {
+    file: Arc<File>,
+    path: PathBuf,
+    /// What has arrived and is not written yet.
+    pending: Vec<u8>,
+    written: u64,
+    is_finished: bool,
+}
+
+impl Target {
+    /// Makes the file, which must not be there yet.
+    pub(super) async fn create(path: &Path) -> Result<Self, Failure> {
+        let path = path.to_owned();
+        blocking(move || {
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            let file = file.map_err(|error| Failure::local("creating", &path, &error))?;
+            Ok(Self {
+                file: Arc::new(file),
+                path,
+                pending: Vec::new(),
+                written: 0,
+                is_finished: false,
+            })
+        })
+        .await
+    }
+
+    /// How much has arrived.
+    pub(super) fn length(&self) -> u64 {
+        self.written + self.pending.len() as u64
+    }
+
+    /// Adds to the file, sooner or later.
+    pub(super) async fn add(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        self.pending.extend_from_slice(piece);
+        if self.pending.len() >= WRITE_BYTES {
+            self.write().await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self) -> Result<(), Failure> {
+        let pending = std::mem::take(&mut self.pending);
+        let (file, offset) = (Arc::clone(&self.file), self.written);
+        let (mut pending, result) = blocking(move || {
+            let result = file.write_all_at(&pending, offset);
+            (pending, result)
+        })
+        .await;
+        result.map_err(|error| Failure::local("writing", &self.path, &error))?;
+        self.written += pending.len() as u64;
+        pending.clear();
+        self.pending = pending;
+        Ok(())
+    }
+
+    /// Begins anew, with nothing.
+    pub(super) fn restart(&mut self) {
+        // What is written stays until it is written over: a file ends up at least as long as before,
+        // and `finish` cuts it.
+        self.pending.clear();
+        self.written = 0;
+    }
+
+    /// Writes all to the disk.
+    pub(super) async fn finish(mut self) -> Result<u64, Failure> {
+        self.write().await?;
+        let (file, length) = (Arc::clone(&self.file), self.written);
+        let synced = blocking(move || {
+            file.set_len(length)?;
+            (&*file).flush()?;
+            file.sync_all()
+        })
+        .await;
+        synced.map_err(|error| Failure::local("writing", &self.path, &error))?;
+        self.is_finished = true;
+        Ok(length)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if !self.is_finished
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "an unfinished file stays behind");
+        }
+    }
+}

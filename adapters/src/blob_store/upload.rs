@@ -1,0 +1,210 @@
+//! A file becomes an object of a bucket.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use domain::artifact::ObjectKey;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::{
+    ObjectStoreExt, PutPayload,
+    aws::AmazonS3,
+    multipart::{MultipartStore, PartId},
+    path::Path,
+};
+use tokio::{runtime::Handle, task::JoinHandle, time::sleep};
+
+use super::{
+    budget::Budget,
+    failure::Failure,
+    local::Source,
+    parts::{PART_BYTES, Part, parts},
+    retry::Patience,
+    s3::{Bucket, object_path},
+};
+
+/// Parts on their way at a time. One connection seldom fills a line; many need memory.
+const PARTS_AT_A_TIME: usize = 3;
+/// Removing parts is tried for no longer than this.
+const LONGEST_ABORT: Duration = Duration::from_secs(30);
+/// How often an upload is aborted: a part that was still on its way may arrive after the first time.
+const ABORTS: usize = 3;
+const PAUSE_BETWEEN_ABORTS: Duration = Duration::from_millis(250);
+
+/// Uploads a file as a new object and returns the length that the store tells of it.
+pub(super) async fn upload(
+    bucket: &Bucket,
+    key: &ObjectKey,
+    source: &Source,
+    budget: &Arc<Budget>,
+) -> Result<u64, Failure> {
+    let upload = Upload {
+        path: object_path(key)?,
+        patience: bucket.patience(),
+        bucket,
+        source,
+        budget,
+    };
+    if source.size <= PART_BYTES {
+        upload.in_one_piece().await?;
+    } else {
+        upload.in_parts().await?;
+    }
+    upload.stored_length().await
+}
+
+struct Upload<'a> {
+    bucket: &'a Bucket,
+    path: Path,
+    source: &'a Source,
+    budget: &'a Arc<Budget>,
+    patience: Patience,
+}
+
+impl Upload<'_> {
+    async fn in_one_piece(&self) -> Result<(), Failure> {
+        let length = usize::try_from(self.source.size).expect("it is at most one part");
+        let bytes = self.source.read(0, length, self.budget).await?;
+        // Not by a condition on the request: many stores do not know it, and some refuse it.
+        self.refuse_if_taken().await?;
+        self.patience.retry(|| self.put(bytes.clone())).await
+    }
+
+    async fn put(&self, bytes: Bytes) -> Result<(), Failure> {
+        self.bucket.s3.put(&self.path, PutPayload::from(bytes)).await?;
+        Ok(())
+    }
+
+    async fn in_parts(&self) -> Result<(), Failure> {
+        let create = || async { Ok(self.bucket.s3.create_multipart(&self.path).await?) };
+        let unfinished = Unfinished::new(self, self.patience.retry(create).await?);
+        let result = self.fill(&unfinished.id).await;
+        match result {
+            Ok(()) => unfinished.forget(),
+            Err(_) => unfinished.abort().await,
+        }
+        result
+    }
+
+    async fn fill(&self, id: &String) -> Result<(), Failure> {
+        let mut sent: Vec<(usize, PartId)> = stream::iter(parts(self.source.size))
+            .map(|part| self.send(id, part))
+            .buffer_unordered(PARTS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        sent.sort_unstable_by_key(|(index, _)| *index);
+        let sent: Vec<_> = sent.into_iter().map(|(_, part)| part).collect();
+        // The transfer took its time; somebody else may have been faster.
+        self.refuse_if_taken().await?;
+        self.complete(id, sent).await
+    }
+
+    async fn send(&self, id: &String, part: Part) -> Result<(usize, PartId), Failure> {
+        let bytes = self.source.read(part.offset, part.length, self.budget).await?;
+        // A part that is sent twice under the same number counts once.
+        let put = || async {
+            let payload = PutPayload::from(bytes.clone());
+            Ok(self.bucket.s3.put_part(&self.path, id, part.index, payload).await?)
+        };
+        let sent = self.patience.retry(put).await?;
+        self.patience.renew();
+        Ok((part.index, sent))
+    }
+
+    async fn complete(&self, id: &String, sent: Vec<PartId>) -> Result<(), Failure> {
+        let complete = || async {
+            self.bucket.s3.complete_multipart(&self.path, id, sent.clone()).await?;
+            Ok(())
+        };
+        let Err(failure) = self.patience.retry(complete).await else {
+            return Ok(());
+        };
+        // If only the answer was lost, the object is there, and the upload that the second try meant
+        // to complete is not any more. Stores differ in how they put that.
+        match self.bucket.head(&self.path).await {
+            Ok(Some(object)) if object.size == self.source.size => Ok(()),
+            Ok(_) | Err(_) => Err(failure),
+        }
+    }
+
+    async fn refuse_if_taken(&self) -> Result<(), Failure> {
+        match self.patience.retry(|| self.bucket.head(&self.path)).await? {
+            Some(_) => Err(Failure::taken()),
+            None => Ok(()),
+        }
+    }
+
+    async fn stored_length(&self) -> Result<u64, Failure> {
+        let head = || async {
+            let object = self.bucket.head(&self.path).await?;
+            // There are stores that show an object a moment after they took it.
+            let object = object.ok_or_else(|| Failure::unsteady("the store took the object, but does not show it"));
+            Ok(object?.size)
+        };
+        self.patience.retry(head).await
+    }
+}
+
+/// An upload whose parts are in the store, where they would stay, and cost, for ever.
+///
+/// Dropped, as when the whole transfer is cancelled, it leaves a task behind that removes them.
+struct Unfinished {
+    id: String,
+    s3: AmazonS3,
+    path: Path,
+    limit: Duration,
+    is_open: bool,
+}
+
+impl Unfinished {
+    fn new(upload: &Upload<'_>, id: String) -> Self {
+        Self {
+            id,
+            s3: upload.bucket.s3.clone(),
+            path: upload.path.clone(),
+            limit: upload.bucket.limits.retry.min(LONGEST_ABORT),
+            is_open: true,
+        }
+    }
+
+    fn forget(mut self) {
+        self.is_open = false;
+    }
+
+    async fn abort(mut self) {
+        if let Some(task) = self.spawn_abort() {
+            // A panic in there has been reported, and there is nothing else to be done.
+            let _ = task.await;
+        }
+    }
+
+    /// In a task of its own, so that it goes on if the one who waits for it is cancelled.
+    fn spawn_abort(&mut self) -> Option<JoinHandle<()>> {
+        self.is_open = false;
+        let runtime = Handle::try_current().ok()?;
+        Some(runtime.spawn(abort(self.s3.clone(), self.path.clone(), self.id.clone(), self.limit)))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.spawn_abort();
+        }
+    }
+}
+
+async fn abort(s3: AmazonS3, path: Path, id: String, limit: Duration) {
+    let patience = Patience::new(limit);
+    for round in 0..ABORTS {
+        let abort = || async { Ok(s3.abort_multipart(&path, &id).await?) };
+        match patience.retry(abort).await {
+            Ok(()) => sleep(PAUSE_BETWEEN_ABORTS).await,
+            // It is gone: by the round before, or because it was completed after all.
+            Err(failure) if round > 0 || failure.is_missing() => return,
+            Err(failure) => {
+                tracing::warn!(key = %path, upload = id, cause = %failure, "parts may stay behind in the store");
+                return;
+            }
+        }
+    }
+}

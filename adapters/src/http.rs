@@ -1,0 +1,89 @@
+//! The HTTP side: warp's filters and replies, behind an accept loop of our own.
+//!
+//! ```text
+//!   server (sockets, limits, panics, drain) ─→ auth ─→ status │ jobs (backup, restore) ─→ JobApi
+//!                                                             └ json ─ draft      └ polling body
+//! ```
+//!
+//! A request passes, in this order: credentials, route, stopping, body, id, duplicate, members,
+//! capacity, own disk.
+
+mod auth;
+mod body;
+mod draft;
+mod jobs;
+mod json;
+mod polling;
+mod reply;
+mod route;
+mod server;
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{ports::JobApi, request::RequestRules};
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+pub use auth::Credentials;
+pub use server::{BoundServer, HttpServer};
+
+/// What bounds a client, so that a slow or broken one holds nothing for long.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpLimits {
+    /// Connections at a time; more wait in the system's backlog.
+    pub connections: usize,
+    /// For a request's header, and between two requests of one connection.
+    pub header_time: Duration,
+    /// For a request's body.
+    pub body_time: Duration,
+    /// For a client to take any byte of an answer.
+    pub write_time: Duration,
+    /// The longest body, in bytes.
+    pub body_bytes: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            // Clients poll every 5 or 10 seconds on one connection, which must not be closed under them.
+            header_time: Duration::from_secs(30),
+            body_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(30),
+            body_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// What the routes need.
+#[derive(Debug)]
+pub struct HttpContext {
+    /// The agent's core.
+    pub api: Arc<dyn JobApi>,
+    /// Who may call.
+    pub credentials: Credentials,
+    /// What the operator's configuration says about requests.
+    pub rules: RequestRules,
+    /// What bounds a client.
+    pub limits: HttpLimits,
+}
+
+/// All routes. The filter answers every request; it never rejects.
+#[must_use]
+pub fn routes(context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
+    let resources = status::routes()
+        .or(jobs::routes(domain::plan::JobKind::Backup, context))
+        .unify()
+        .or(jobs::routes(domain::plan::JobKind::Restore, context))
+        .unify()
+        .or(warp::any().map(reply::unknown_path))
+        .unify();
+    auth::required(context)
+        .and(resources)
+        .recover(auth::refused)
+        .unify()
+        .boxed()
+}
+
+#[cfg(test)]
+mod tests;

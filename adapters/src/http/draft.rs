@@ -1,0 +1,122 @@
+//! From JSON to the domain's draft of a request.
+
+use domain::{
+    job::JobId,
+    plan::JobKind,
+    request::{DestinationDraft, Draft, Faults, ServiceDraft},
+    secret::Secret,
+};
+use serde_json::value::RawValue;
+
+use super::json::{Members, Reader};
+
+/// The id alone, which is checked before all other members.
+///
+/// # Errors
+///
+/// If it is missing, no string, or no valid id.
+pub(super) fn id(members: &Members<'_>) -> Result<JobId, Faults> {
+    let mut faults = Faults::default();
+    let problem = match members.get("id") {
+        None => "is missing".to_owned(),
+        Some(raw) => match serde_json::from_str::<String>(raw.get()) {
+            Err(_) => "must be a string".to_owned(),
+            Ok(text) => match JobId::parse(&text) {
+                Ok(id) => return Ok(id),
+                Err(invalid) => invalid.to_string(),
+            },
+        },
+    };
+    faults.add("id", problem);
+    Err(faults)
+}
+
+/// Reads a trigger's members. What has the wrong type is noted in the faults.
+pub(super) fn read(kind: JobKind, id: JobId, members: Members<'_>) -> (Draft, Faults) {
+    let mut faults = Faults::default();
+    let destination = destination(Reader::below(&members, "destination", &mut faults));
+    let service = service(Reader::below(&members, kind.as_str(), &mut faults));
+    let mut top = Reader::top(members, &mut faults);
+    let draft = Draft {
+        kind,
+        id,
+        destination,
+        service,
+        compression: top.boolean("compression"),
+        encryption_key: top.string("encryption_key").map(Secret::new),
+        skip_storage: top.boolean("skipStorage"),
+    };
+    (draft, faults)
+}
+
+fn destination(mut from: Reader<'_, '_>) -> DestinationDraft {
+    DestinationDraft {
+        kind: from.string("type"),
+        endpoint: from.string("endpoint"),
+        auth_url: from.string("authUrl"),
+        region: from.string("region"),
+        bucket: from.string("bucket"),
+        auth_key: from.string("authKey").map(Secret::new),
+        auth_secret: from.string("authSecret").map(Secret::new),
+        path_style: from.boolean("pathStyle"),
+        skip_ssl: from.boolean("skipSSL"),
+        filename_prefix: from.string("filenamePrefix"),
+        filename: from.string("filename"),
+        domain: from.string("domain"),
+        container_name: from.string("container_name"),
+        project_name: from.string("project_name"),
+        username: from.string("username"),
+        password: from.string("password").map(Secret::new),
+        path: from.string("path"),
+    }
+}
+
+fn service(mut from: Reader<'_, '_>) -> ServiceDraft {
+    let username = from.string("username");
+    let user = from.string("user");
+    ServiceDraft {
+        host: from.string("host"),
+        user: username.or(user),
+        password: from.string("password").map(Secret::new),
+        database: from.string("database"),
+        parameters: parameters(&mut from),
+    }
+}
+
+/// A list of objects with simple values, or one such object.
+fn parameters(from: &mut Reader<'_, '_>) -> Vec<(String, Secret)> {
+    const MEMBER: &str = "parameters";
+    let Some(raw) = from.raw(MEMBER) else {
+        return Vec::new();
+    };
+    let objects: Option<Vec<Option<Members<'_>>>> = if raw.get().starts_with('[') {
+        serde_json::from_str(raw.get()).ok()
+    } else {
+        serde_json::from_str(raw.get()).ok().map(|object| vec![Some(object)])
+    };
+    let Some(objects) = objects else {
+        from.fault(MEMBER, "must be a list of objects with simple values");
+        return Vec::new();
+    };
+    let mut pairs = Vec::new();
+    for (name, value) in objects.iter().flatten().flat_map(Members::iter) {
+        match simple(value) {
+            Some(text) => pairs.push((name.to_owned(), Secret::new(text))),
+            None => from.fault(
+                &format!("{MEMBER}.{}", name.escape_debug()),
+                "must be a simple value: a string, a number, true, false or null",
+            ),
+        }
+    }
+    pairs
+}
+
+/// The text of a simple value: numbers keep their digits, `null` is empty.
+fn simple(raw: &RawValue) -> Option<String> {
+    match raw.get().as_bytes().first()? {
+        b'"' => serde_json::from_str(raw.get()).ok(),
+        b'{' | b'[' => None,
+        b'n' => Some(String::new()),
+        _ => Some(raw.get().to_owned()),
+    }
+}

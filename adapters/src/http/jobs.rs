@@ -1,0 +1,126 @@
+//! `/backup` and `/restore`: trigger, poll, remove.
+
+use std::sync::Arc;
+
+use domain::{
+    job::{JobId, JobKey},
+    plan::JobKind,
+    ports::StartError,
+};
+use percent_encoding::percent_decode_str;
+use warp::{Filter, filters::BoxedFilter, http::StatusCode, reply::Response};
+
+use super::{
+    HttpContext,
+    body::{self, BodyError},
+    draft,
+    json::Members,
+    reply, route,
+};
+
+type Body = Result<Vec<u8>, BodyError>;
+
+pub(super) fn routes(kind: JobKind, context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
+    let path = format!("/{kind}");
+    let body = body::read(context.limits);
+    let context = {
+        let context = Arc::clone(context);
+        warp::any().map(move || Arc::clone(&context))
+    };
+    let all = || route::exactly(path.clone());
+    let one = || route::below(path.clone());
+    let (trigger_method, allowed) = match kind {
+        JobKind::Backup => (warp::post().boxed(), "POST, DELETE"),
+        JobKind::Restore => (warp::put().boxed(), "PUT, DELETE"),
+    };
+
+    let trigger = all().and(trigger_method).and(context.clone()).and(body.clone()).then(
+        move |context: Arc<HttpContext>, body: Body| async move {
+            trigger(kind, &context, body).await.unwrap_or_else(|answer| answer)
+        },
+    );
+    let remove = all().and(warp::delete()).and(context.clone()).and(body).then(
+        move |context: Arc<HttpContext>, body: Body| async move {
+            remove(kind, &context, body).await.unwrap_or_else(|answer| answer)
+        },
+    );
+    let poll = one()
+        .and(route::get_or_head())
+        .and(context)
+        .then(move |id: String, context: Arc<HttpContext>| async move { poll(kind, &context, &id).await });
+    let other = all().map(move || reply::method_not_allowed(allowed));
+    let other_of_one = one().map(|_| reply::method_not_allowed("GET, HEAD"));
+
+    trigger
+        .or(remove)
+        .unify()
+        .or(poll)
+        .unify()
+        .or(other)
+        .unify()
+        .or(other_of_one)
+        .unify()
+        .boxed()
+}
+
+/// `POST /backup`, `PUT /restore`. The early answers are errors here.
+async fn trigger(kind: JobKind, context: &HttpContext, body: Body) -> Result<Response, Response> {
+    if !context.api.takes_jobs() {
+        return Err(reply::stopping());
+    }
+    let body = body.map_err(reply::unreadable_body)?;
+    let members = Members::of_body(&body).map_err(|problem| reply::bad_body(kind, &problem))?;
+    let id = draft::id(&members).map_err(|faults| reply::faulty(kind, &faults))?;
+    let key = JobKey::new(kind, id.clone());
+    match context.api.find(&key).await {
+        Ok(None) => {}
+        Ok(Some(view)) => return Err(reply::conflict(&view)),
+        Err(error) => return Err(reply::job_store_failed(&error.to_string())),
+    }
+    let (draft, faults) = draft::read(kind, id, members);
+    let request = draft
+        .check(&context.rules, faults)
+        .map_err(|faults| reply::faulty(kind, &faults))?;
+    // In a task of its own: the job is accepted whether or not the client stays.
+    let api = Arc::clone(&context.api);
+    let started = tokio::spawn(async move { api.start(request).await }).await;
+    match started {
+        Ok(Ok(())) => Ok(reply::accepted(&key)),
+        Ok(Err(error)) => {
+            if let StartError::Store(error) = &error {
+                tracing::error!(job = %key, %error, "a job was refused because it could not be recorded");
+            }
+            Err(reply::not_started(&error))
+        }
+        Err(panic) => {
+            tracing::error!(job = %key, %panic, "accepting a job panicked");
+            Err(reply::internal_error())
+        }
+    }
+}
+
+/// `GET /backup/{id}`, `GET /restore/{id}`
+async fn poll(kind: JobKind, context: &HttpContext, segment: &str) -> Response {
+    let text = percent_decode_str(segment).decode_utf8();
+    let Some(id) = text.ok().and_then(|text| JobId::parse(&text).ok()) else {
+        return reply::empty(StatusCode::BAD_REQUEST);
+    };
+    match context.api.find(&JobKey::new(kind, id)).await {
+        Ok(Some(view)) => reply::found(&view),
+        Ok(None) => reply::empty(StatusCode::NOT_FOUND),
+        Err(error) => reply::job_store_failed(&error.to_string()),
+    }
+}
+
+/// `DELETE /backup`, `DELETE /restore`
+async fn remove(kind: JobKind, context: &HttpContext, body: Body) -> Result<Response, Response> {
+    let bad_request = || reply::empty(StatusCode::BAD_REQUEST);
+    let body = body.map_err(reply::unreadable_body)?;
+    let members = Members::of_body(&body).map_err(|_| bad_request())?;
+    let id = draft::id(&members).map_err(|_| bad_request())?;
+    match context.api.remove(&JobKey::new(kind, id)).await {
+        Ok(true) => Ok(reply::empty(StatusCode::OK)),
+        Ok(false) => Ok(reply::empty(StatusCode::GONE)),
+        Err(error) => Err(reply::not_removed(&error)),
+    }
+}

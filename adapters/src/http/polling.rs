@@ -1,0 +1,157 @@
+//! The polling body: what clients read of a job.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    job::{JobStatus, JobView, ScriptLog},
+    plan::{JobKind, Phase, Transfer},
+    request::DestinationEcho,
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+/// A polling body. Member names and their order are the original's; all are always there, but for
+/// those that are left out when empty.
+#[derive(Debug)]
+pub(super) struct PollingBody {
+    kind: JobKind,
+    status: &'static str,
+    state: &'static str,
+    error_message: Option<String>,
+    destination: DestinationEcho,
+    compression: bool,
+    skip_storage: bool,
+    filename: String,
+    size_bytes: u64,
+    start_time: Option<DateTime<Utc>>,
+    end_time: Option<DateTime<Utc>>,
+    logs: Vec<(Phase, ScriptLog)>,
+}
+
+impl PollingBody {
+    /// The body of a refused request.
+    pub(super) fn refused(kind: JobKind, problem: &str) -> Self {
+        Self {
+            kind,
+            status: "FAILED",
+            state: "Body Deserialization",
+            error_message: Some(problem.to_owned()),
+            destination: DestinationEcho::default(),
+            compression: false,
+            skip_storage: false,
+            filename: String::new(),
+            size_bytes: 0,
+            start_time: None,
+            end_time: None,
+            logs: Vec::new(),
+        }
+    }
+
+    fn message(&self) -> String {
+        let kind = self.kind;
+        match self.status {
+            "RUNNING" => format!("{kind} is running"),
+            "SUCCEEDED" => format!("{kind} successfully carried out"),
+            _ => format!("{kind} failed"),
+        }
+    }
+
+    fn execution_time_ms(&self) -> i64 {
+        match (self.start_time, self.end_time) {
+            // The clock may have been set back meanwhile.
+            (Some(start), Some(end)) => (end - start).num_milliseconds().max(0),
+            (Some(_) | None, _) => 0,
+        }
+    }
+}
+
+impl From<&JobView> for PollingBody {
+    fn from(view: &JobView) -> Self {
+        let (status, state) = match &view.status {
+            JobStatus::Queued => ("RUNNING", "queued"),
+            JobStatus::Between { .. } | JobStatus::Running { .. } => {
+                ("RUNNING", view.phase.map_or("queued", Phase::as_str))
+            }
+            JobStatus::Succeeded => ("SUCCEEDED", "finished"),
+            JobStatus::Failed { .. } => ("FAILED", "finished"),
+        };
+        let (filename, size_bytes) = match &view.artifact {
+            Some(artifact) => (artifact.filename.clone(), artifact.size_bytes),
+            None => (String::new(), 0),
+        };
+        Self {
+            kind: view.key.kind,
+            status,
+            state,
+            error_message: view.error_message(),
+            destination: view.destination.clone(),
+            compression: view.compression,
+            skip_storage: view.transfer == Transfer::ByScripts,
+            filename,
+            size_bytes,
+            start_time: Some(view.accepted_at),
+            end_time: view.ended_at,
+            logs: view.logs.clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FileSize {
+    size: u64,
+    unit: &'static str,
+}
+
+impl Serialize for PollingBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("status", self.status)?;
+        map.serialize_entry("message", &self.message())?;
+        map.serialize_entry("state", self.state)?;
+        if let Some(error_message) = &self.error_message {
+            map.serialize_entry("error_message", error_message)?;
+        }
+        let destination = &self.destination;
+        map.serialize_entry("type", &destination.kind)?;
+        map.serialize_entry("compression", &self.compression)?;
+        map.serialize_entry("skip_storage", &self.skip_storage)?;
+        map.serialize_entry("skipSSL", &destination.skip_ssl)?;
+        if self.kind == JobKind::Backup {
+            for (name, value) in [
+                ("region", &destination.region),
+                ("endpoint", &destination.endpoint),
+                ("bucket", &destination.bucket),
+                ("authUrl", &destination.auth_url),
+                ("domain", &destination.domain),
+                ("container_name", &destination.container_name),
+                ("project_name", &destination.project_name),
+                ("path", &destination.path),
+            ] {
+                if !value.is_empty() {
+                    map.serialize_entry(name, value)?;
+                }
+            }
+            map.serialize_entry("filename", &self.filename)?;
+            map.serialize_entry("filenamePrefix", &destination.filename_prefix)?;
+            let filesize = FileSize {
+                size: self.size_bytes,
+                unit: "byte",
+            };
+            map.serialize_entry("filesize", &filesize)?;
+        }
+        map.serialize_entry("start_time", &time(self.start_time))?;
+        map.serialize_entry("end_time", &time(self.end_time))?;
+        map.serialize_entry("execution_time_ms", &self.execution_time_ms())?;
+        for phase in self.kind.phases() {
+            let log = self.logs.iter().find(|(of, _)| of == phase).map(|(_, log)| log);
+            let name = phase.as_str().replace('-', "_");
+            map.serialize_entry(&format!("{name}_log"), log.map_or("", |log| &log.stdout))?;
+            map.serialize_entry(&format!("{name}_errorlog"), log.map_or("", |log| &log.stderr))?;
+        }
+        map.end()
+    }
+}
+
+/// UTC in whole seconds, with a numeric offset, as both known clients parse it.
+fn time(at: Option<DateTime<Utc>>) -> String {
+    at.map(|at| at.format("%Y-%m-%dT%H:%M:%S+00:00").to_string())
+        .unwrap_or_default()
+}

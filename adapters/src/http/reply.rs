@@ -1,0 +1,189 @@
+//! Status codes and bodies of answers, all in one place.
+
+use domain::{
+    job::{JobKey, JobView},
+    plan::JobKind,
+    ports::{RemoveError, StartError},
+    request::Faults,
+};
+use serde::Serialize;
+use warp::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    reply::Response,
+};
+
+use super::{body::BodyError, polling::PollingBody};
+
+/// What all unforeseen answers carry.
+#[derive(Serialize)]
+struct ErrorBody {
+    message: &'static str,
+    state: &'static str,
+    error_message: String,
+}
+
+#[derive(Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+pub(super) fn running() -> Response {
+    json(
+        StatusCode::OK,
+        &Message {
+            message: "Client is running",
+        },
+    )
+}
+
+pub(super) fn unauthorized() -> Response {
+    let body = Message {
+        message: "Unauthorized.",
+    };
+    let challenge = HeaderValue::from_static("Basic realm=\"osb-backup-agent\"");
+    with_header(
+        json(StatusCode::UNAUTHORIZED, &body),
+        header::WWW_AUTHENTICATE,
+        challenge,
+    )
+}
+
+pub(super) fn unknown_path() -> Response {
+    error(
+        StatusCode::NOT_FOUND,
+        "Not found.",
+        "Routing",
+        "there is nothing at this path",
+    )
+}
+
+pub(super) fn method_not_allowed(allowed: &'static str) -> Response {
+    let text = format!("this path takes {allowed}");
+    let reply = error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.", "Routing", text);
+    with_header(reply, header::ALLOW, HeaderValue::from_static(allowed))
+}
+
+pub(super) fn stopping() -> Response {
+    let text = StartError::Stopping.to_string();
+    error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Failed to start a new job.",
+        "Stopping",
+        text,
+    )
+}
+
+/// The answer to a panic in a handler.
+pub(super) fn internal_error() -> Response {
+    error(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Internal error.",
+        "Request handling",
+        "the agent failed while it handled this request; its log says more",
+    )
+}
+
+pub(super) fn unreadable_body(problem: BodyError) -> Response {
+    let status = match problem {
+        BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+        BodyError::Broken => StatusCode::BAD_REQUEST,
+    };
+    error(
+        status,
+        "The body could not be read.",
+        "Body Reading",
+        problem.to_string(),
+    )
+}
+
+pub(super) fn accepted(key: &JobKey) -> Response {
+    let location = HeaderValue::from_str(&format!("/{}/{}", key.kind, key.id)).expect("ids are plain ASCII");
+    let reply = as_json(empty(StatusCode::CREATED));
+    with_header(reply, header::LOCATION, location)
+}
+
+/// A body that is no request: a polling body of a job that never was.
+pub(super) fn bad_body(kind: JobKind, problem: &str) -> Response {
+    json(StatusCode::BAD_REQUEST, &PollingBody::refused(kind, problem))
+}
+
+/// Members that are missing or wrong.
+pub(super) fn faulty(kind: JobKind, faults: &Faults) -> Response {
+    bad_body(kind, &faults.to_string())
+}
+
+pub(super) fn not_started(problem: &StartError) -> Response {
+    let status = match problem {
+        StartError::Duplicate(view) => return conflict(view),
+        StartError::Stopping => return stopping(),
+        StartError::Full { .. } => StatusCode::TOO_MANY_REQUESTS,
+        StartError::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
+    };
+    error(
+        status,
+        "Failed to start a new job.",
+        "Job reservation",
+        problem.to_string(),
+    )
+}
+
+pub(super) fn not_removed(problem: &RemoveError) -> Response {
+    match problem {
+        RemoveError::Unfinished(view) => conflict(view),
+        RemoveError::Store(_) => job_store_failed(&problem.to_string()),
+    }
+}
+
+pub(super) fn job_store_failed(problem: &str) -> Response {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    error(status, "The agent's records could not be used.", "Job store", problem)
+}
+
+pub(super) fn found(view: &JobView) -> Response {
+    json(StatusCode::OK, &PollingBody::from(view))
+}
+
+/// The id is taken, by this job.
+pub(super) fn conflict(view: &JobView) -> Response {
+    json(StatusCode::CONFLICT, &PollingBody::from(view))
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut reply = Response::default();
+    *reply.status_mut() = status;
+    reply
+}
+
+fn error(status: StatusCode, message: &'static str, state: &'static str, error_message: impl Into<String>) -> Response {
+    let error_message = error_message.into();
+    json(
+        status,
+        &ErrorBody {
+            message,
+            state,
+            error_message,
+        },
+    )
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let bytes = serde_json::to_vec(body).expect("bodies have text keys and plain values");
+    let mut reply = Response::new(bytes.into());
+    *reply.status_mut() = status;
+    as_json(reply)
+}
+
+fn as_json(reply: Response) -> Response {
+    with_header(
+        reply,
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )
+}
+
+fn with_header(mut reply: Response, name: HeaderName, value: HeaderValue) -> Response {
+    reply.headers_mut().insert(name, value);
+    reply
+}

@@ -1,0 +1,9 @@
+//! One module per technology, each implementing or calling a port of the domain. They do not know
+//! each other, nor who puts them together.
+
+pub mod blob_store;
+pub mod http;
+pub mod job_store;
+pub mod process;
+pub mod system;
+pub mod workspace;

@@ -1,0 +1,31 @@
+//! The clock and the spawner: the system's time and tokio's tasks.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    job::JobKey,
+    ports::{Clock, JobFuture, Spawner},
+};
+use tracing::Instrument;
+
+/// The system's time of day.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
+
+/// Drives each job in a task of its own, in a span that carries its kind and id.
+///
+/// Jobs must be spawned from within a tokio runtime.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TokioSpawner;
+
+impl Spawner for TokioSpawner {
+    fn spawn(&self, key: &JobKey, future: JobFuture) {
+        let span = tracing::info_span!("job", kind = %key.kind, job_id = %key.id);
+        drop(tokio::spawn(future.instrument(span)));
+    }
+}

@@ -1,0 +1,105 @@
+//! The directories in which scripts make artifacts and find files to restore.
+//!
+//! Scripts and people work in them at the same time, so nothing here trusts that what was seen is
+//! still there: a file gets its name in one step, replacing or not, and is removed only if it is
+//! still the one that was put there. Links are never followed below the two directories.
+
+mod files;
+mod restore;
+mod staging;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use domain::{
+    artifact::{ArtifactName, Staging},
+    job::JobId,
+    ports::{PlacedFile, RestorePlace, Workspace, WorkspaceError},
+    script::Directories,
+};
+
+/// Where the directories are, and what may be done there.
+#[derive(Debug, Clone)]
+pub struct WorkspaceSettings {
+    /// The directories.
+    pub directories: Directories,
+    /// Whether a file may be replaced by a download.
+    pub allowed_to_delete_files: bool,
+}
+
+/// Directories of this machine.
+#[derive(Debug, Clone)]
+pub struct LocalWorkspace {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    settings: WorkspaceSettings,
+    /// Device and inode of the directories that the agent made for jobs, and so may remove.
+    made: Mutex<HashMap<JobId, (u64, u64)>>,
+}
+
+impl LocalWorkspace {
+    /// A workspace; nothing is looked at yet.
+    #[must_use]
+    pub fn new(settings: WorkspaceSettings) -> Self {
+        Self {
+            state: Arc::new(State {
+                settings,
+                made: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Works on files where waiting for a disk does no harm. If the future is dropped, the work is
+    /// done nevertheless.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&State) -> Result<T, WorkspaceError> + Send + 'static,
+    ) -> Result<T, WorkspaceError> {
+        let state = Arc::clone(&self.state);
+        tokio::task::spawn_blocking(move || work(&state))
+            .await
+            .unwrap_or_else(|error| Err(WorkspaceError(format!("work on local files broke off: {error}"))))
+    }
+}
+
+#[async_trait]
+impl Workspace for LocalWorkspace {
+    async fn staging(&self, id: &JobId, name: &ArtifactName) -> Result<Staging, WorkspaceError> {
+        let (id, name) = (id.clone(), name.file_name());
+        self.work(move |state| match &state.settings.directories.backup {
+            Some(directory) => staging::look(directory, &id, &name),
+            None => Ok(Staging::default()),
+        })
+        .await
+    }
+
+    async fn check_restore(&self, place: &RestorePlace) -> Result<(), WorkspaceError> {
+        let place = place.clone();
+        self.work(move |state| state.check(&place)).await
+    }
+
+    async fn prepare_restore(&self, place: &RestorePlace) -> Result<PathBuf, WorkspaceError> {
+        let place = place.clone();
+        self.work(move |state| state.prepare(&place)).await
+    }
+
+    async fn place_restore(&self, place: &RestorePlace, download: &Path) -> Result<PlacedFile, WorkspaceError> {
+        let (place, download) = (place.clone(), download.to_owned());
+        self.work(move |state| state.place(&place, &download)).await
+    }
+
+    async fn discard_restore(&self, place: &RestorePlace, placed: Option<PlacedFile>) -> Result<(), WorkspaceError> {
+        let place = place.clone();
+        self.work(move |state| state.discard(&place, placed.as_ref())).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

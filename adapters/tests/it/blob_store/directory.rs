@@ -1,0 +1,128 @@
+//! What holds for directories.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use adapters::blob_store::{ObjectBlobStore, TransferSettings};
+use domain::{
+    ports::{BlobStore, BlobStoreError},
+    request::{FileStore, Store},
+};
+
+use super::{Desk, Place, download, hidden_files, key, upload};
+
+fn allowing(root: &Path) -> ObjectBlobStore {
+    ObjectBlobStore::new(TransferSettings {
+        allowed_file_roots: vec![root.to_owned()],
+        ..TransferSettings::default()
+    })
+}
+
+fn at(path: &Path) -> Store {
+    Store::File(FileStore { path: path.to_owned() })
+}
+
+#[tokio::test]
+async fn only_directories_below_the_roots_are_used() {
+    let desk = Desk::new();
+    for name in ["allowed/inner", "allowed-not", "elsewhere"] {
+        fs::create_dir_all(desk.path(name)).unwrap();
+    }
+    desk.file("allowed/file", b"");
+    symlink(desk.path("elsewhere"), desk.path("allowed/leads-out")).unwrap();
+    symlink(desk.path("allowed/inner"), desk.path("leads-in")).unwrap();
+    let blobs = allowing(&desk.path("allowed"));
+
+    for name in ["allowed", "allowed/inner", "leads-in"] {
+        upload(&blobs, &at(&desk.path(name)), name.replace('/', "-").as_str(), b"x")
+            .await
+            .unwrap();
+    }
+    for (name, is_missing, said) in [
+        ("elsewhere", false, "not below a directory that the agent may use"),
+        ("allowed-not", false, "not below"),
+        ("allowed/leads-out", false, "not below"),
+        ("allowed/../elsewhere", false, "not below"),
+        ("allowed/file", true, "not a directory"),
+        ("allowed/missing", true, "create it or mount it"),
+    ] {
+        let store = at(&desk.path(name));
+        for error in [
+            upload(&blobs, &store, "a", b"x").await.unwrap_err(),
+            download(&blobs, &store, "a").await.unwrap_err(),
+            blobs.exists(&store, &key("a")).await.unwrap_err(),
+        ] {
+            assert_eq!(
+                matches!(error, BlobStoreError::NotFound(_)),
+                is_missing,
+                "{name}: {error:?}"
+            );
+            assert_eq!(
+                matches!(error, BlobStoreError::Denied(_)),
+                !is_missing,
+                "{name}: {error:?}"
+            );
+            assert!(error.to_string().contains(said), "{name}: {error}");
+        }
+    }
+    assert!(fs::read_dir(desk.path("elsewhere")).unwrap().next().is_none());
+}
+
+#[tokio::test]
+async fn without_roots_no_directory_is_used() {
+    let desk = Desk::new();
+    let blobs = ObjectBlobStore::new(TransferSettings::default());
+    let error = upload(&blobs, &at(desk.0.path()), "a", b"x").await.unwrap_err();
+    assert!(matches!(error, BlobStoreError::Denied(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_is_taken_by_whatever_has_it() {
+    let place = Place::directory();
+    fs::create_dir(place.object("directory")).unwrap();
+    symlink("nowhere", place.object("dangling")).unwrap();
+    for name in ["directory", "dangling"] {
+        assert!(place.blobs.exists(&place.store, &key(name)).await.unwrap(), "{name}");
+        let error = upload(&place.blobs, &place.store, name, b"x").await.unwrap_err();
+        assert!(matches!(error, BlobStoreError::AlreadyExists(_)), "{name}: {error:?}");
+    }
+    assert_eq!(place.leftovers(), [""; 0]);
+    assert!(!place.object("nowhere").exists());
+}
+
+#[tokio::test]
+async fn an_object_that_is_a_link_is_not_followed() {
+    let place = Place::directory();
+    let desk = Desk::new();
+    symlink(desk.file("secret", b"x"), place.object("link")).unwrap();
+    let error = download(&place.blobs, &place.store, "link").await.unwrap_err();
+    assert!(matches!(error, BlobStoreError::Denied(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn names_of_the_librarys_own_files_are_refused() {
+    let place = Place::directory();
+    let error = upload(&place.blobs, &place.store, "dump#1", b"x").await.unwrap_err();
+    assert!(error.to_string().contains("ends with # and a number"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cancelled_upload_leaves_nothing() {
+    let place = Place::directory();
+    let desk = Desk::new();
+    let source = desk.file("source", &[7; 8 * super::MIB]);
+    {
+        let name = key("a");
+        let upload = place.blobs.upload(&place.store, &name, &source, 8 * super::MIB as u64);
+        tokio::pin!(upload);
+        // A few steps, and it has begun to write.
+        while hidden_files(&place.objects).is_empty() {
+            assert!(
+                futures_util::poll!(upload.as_mut()).is_pending(),
+                "it must not be done yet"
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+    super::until("the hidden file to vanish", || hidden_files(&place.objects).is_empty()).await;
+    assert!(!place.object("a").exists());
+}

@@ -1,0 +1,164 @@
+//! What holds for every kind of store.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use adapters::blob_store::PART_BYTES;
+use domain::ports::{BlobStore, BlobStoreError};
+
+use super::{Desk, Place, assert_same, download, key, noise, upload};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_trip_keeps_every_bit() {
+    let part = usize::try_from(PART_BYTES).unwrap();
+    for place in Place::all().await {
+        for size in [0, 1, part - 1, part, part + 1, 3 * part + 17] {
+            let what = format!("{} bytes, {}", size, place.name);
+            let (name, bytes) = (format!("of {size}.tar.gz"), noise(size));
+            let stored = upload(&place.blobs, &place.store, &name, &bytes).await.unwrap();
+            assert_eq!(stored, size as u64, "{what}");
+            assert_same(&fs::read(place.object(&name)).unwrap(), &bytes, &what);
+            let back = download(&place.blobs, &place.store, &name).await.unwrap();
+            assert_same(&back, &bytes, &what);
+        }
+        assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn only_the_first_bytes_of_a_file_are_sent() {
+    for place in Place::all().await {
+        let desk = Desk::new();
+        let source = desk.file("source", b"artifact, and more that came later");
+        let stored = place.blobs.upload(&place.store, &key("a"), &source, 8).await.unwrap();
+        assert_eq!(stored, 8, "{}", place.name);
+        assert_eq!(fs::read(place.object("a")).unwrap(), b"artifact", "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn an_object_is_found_once_it_is_there() {
+    for place in Place::all().await {
+        assert!(
+            !place.blobs.exists(&place.store, &key("a")).await.unwrap(),
+            "{}",
+            place.name
+        );
+        upload(&place.blobs, &place.store, "a", b"artifact").await.unwrap();
+        assert!(
+            place.blobs.exists(&place.store, &key("a")).await.unwrap(),
+            "{}",
+            place.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_object_is_never_replaced() {
+    for place in Place::all().await {
+        fs::write(place.object("a"), b"the first").unwrap();
+        for size in [9, usize::try_from(PART_BYTES).unwrap() + 1] {
+            let error = upload(&place.blobs, &place.store, "a", &noise(size)).await.unwrap_err();
+            assert!(
+                matches!(error, BlobStoreError::AlreadyExists(_)),
+                "{}: {error:?}",
+                place.name
+            );
+            assert_eq!(fs::read(place.object("a")).unwrap(), b"the first", "{}", place.name);
+        }
+        assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_object_is_named() {
+    for place in Place::all().await {
+        let error = download(&place.blobs, &place.store, "no such.tar.gz")
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, BlobStoreError::NotFound(_)),
+            "{}: {error:?}",
+            place.name
+        );
+        assert!(
+            error.to_string().contains("\"no such.tar.gz\""),
+            "{}: {error}",
+            place.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_or_became_shorter_is_a_local_fault() {
+    let part = usize::try_from(PART_BYTES).unwrap();
+    for place in Place::all().await {
+        let desk = Desk::new();
+        let short = desk.file("short", &noise(part + 5));
+        for (source, size, said) in [
+            (desk.path("missing"), 8, "No such file"),
+            (desk.0.path().to_owned(), 8, "not a regular file"),
+            (short.clone(), part + 6, "changed while it was read"),
+            (short, 3 * part, "changed while it was read"),
+        ] {
+            let error = place
+                .blobs
+                .upload(&place.store, &key("a"), &source, size as u64)
+                .await
+                .unwrap_err();
+            assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
+            let path = source.to_str().unwrap();
+            assert!(
+                error.to_string().contains(said) && error.to_string().contains(path),
+                "{}: {error}",
+                place.name
+            );
+        }
+        assert!(!place.object("a").exists(), "{}", place.name);
+        assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn keys_are_kept_character_by_character() {
+    for place in Place::all().await {
+        for name in [
+            "a b+c.tar.gz",
+            "é~%20%2F#?&=.tar.gz",
+            "{x}[y]*'\"\\:;@!$,()|^`<>",
+            "#1a",
+            "ends with #",
+        ] {
+            upload(&place.blobs, &place.store, name, name.as_bytes()).await.unwrap();
+            let back = download(&place.blobs, &place.store, name).await.unwrap();
+            assert_eq!(back, name.as_bytes(), "{}", place.name);
+            assert_eq!(fs::read(place.object(name)).unwrap(), name.as_bytes(), "{}", place.name);
+            assert!(
+                place.blobs.exists(&place.store, &key(name)).await.unwrap(),
+                "{}: {name}",
+                place.name
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_download_is_private_and_replaces_nothing() {
+    for place in Place::all().await {
+        upload(&place.blobs, &place.store, "a", b"artifact").await.unwrap();
+        let desk = Desk::new();
+
+        let target = desk.path("new");
+        place.blobs.download(&place.store, &key("a"), &target).await.unwrap();
+        let mode = fs::metadata(&target).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", place.name);
+
+        let target = desk.file("there", b"already");
+        let error = place
+            .blobs
+            .download(&place.store, &key("a"), &target)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
+        assert_eq!(fs::read(&target).unwrap(), b"already", "{}", place.name);
+    }
+}

@@ -1,0 +1,6 @@
+//! Adapters against the real thing: servers in this process, files, and the faults between them.
+#![allow(clippy::unwrap_used)]
+
+mod blob_store;
+mod faulty;
+mod s3_server;
