@@ -1,0 +1,219 @@
+//! The configuration: environment variables, parsed before anything starts, all faults at once.
+
+mod values;
+mod variables;
+
+use std::{
+    ffi::OsString,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use adapters::process::Interpreter;
+use domain::{
+    artifact::NamePattern,
+    plan::FailurePolicy,
+    request::{RequestRules, complete_endpoint},
+    script::{ArgumentStyle, Directories, ScriptSettings},
+    secret::Secret,
+    service::{QueueLimits, ServiceSettings},
+};
+use variables::Variables;
+
+/// The scripts' place in a BOSH deployment.
+const DEFAULT_SCRIPTS_PATH: &str = "/var/vcap/jobs/backup-agent/backup";
+/// The persistent disk of a BOSH VM.
+const BOSH_STORE: &str = "/var/vcap/store";
+/// How long a store may fail without progress.
+const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Every variable that configures the agent, in the order of the README. No request may set one of
+/// them for scripts.
+pub(crate) const NAMES: &[&str] = &[
+    "client_username",
+    "client_password",
+    "client_port",
+    "client_address",
+    "directory_backup",
+    "directory_restore",
+    "scripts_path",
+    "scrips_path",
+    "allowed_to_delete_files",
+    "max_job_number",
+    "max_queued_jobs",
+    "concurrent_restores",
+    "skip_storage",
+    "default_s3_endpoint",
+    "allowed_file_roots",
+    "backup_name",
+    "script_arguments",
+    "script_interpreter",
+    "unlock_after_failed_lock",
+    "unlock_after_failed_restore",
+    "keep_unsent_artifact",
+    "swap_s3_endpoint_and_region",
+    "transfer_retry_timeout",
+    "state_directory",
+];
+
+/// A configuration without faults.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) username: Secret,
+    pub(crate) password: Secret,
+    pub(crate) address: SocketAddr,
+    pub(crate) scripts_path: PathBuf,
+    pub(crate) interpreter: Interpreter,
+    pub(crate) allowed_to_delete_files: bool,
+    pub(crate) transfer_retry_timeout: Duration,
+    pub(crate) state_directory: PathBuf,
+    pub(crate) service: ServiceSettings,
+    pub(crate) rules: RequestRules,
+    /// What the operator should know at start.
+    pub(crate) warnings: Vec<String>,
+    /// Every variable with the value in force, for people; secrets are only said to be set.
+    pub(crate) summary: Vec<(&'static str, String)>,
+}
+
+/// All that is wrong, one line each.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ConfigFaults(Vec<String>);
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigFaults {}
+
+impl Config {
+    /// Parses the variables that `look_up` tells.
+    ///
+    /// # Errors
+    ///
+    /// All faults at once.
+    pub(crate) fn parse(look_up: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigFaults> {
+        let mut vars = Variables::new(&look_up);
+        let username = vars.secret("client_username");
+        let password = vars.secret("client_password");
+        let port = vars.parsed("client_port", "8000", values::port);
+        let host = vars.parsed("client_address", "0.0.0.0", values::ip_address);
+        let skip_storage = vars.parsed("skip_storage", "false", values::boolean);
+        let directories = Directories {
+            backup: vars.directory("directory_backup", !skip_storage),
+            restore: vars.directory("directory_restore", !skip_storage),
+        };
+        let scripts_path = vars.directory_with_alias("scripts_path", "scrips_path", DEFAULT_SCRIPTS_PATH);
+        let allowed_to_delete_files = vars.parsed("allowed_to_delete_files", "false", values::boolean);
+        let limits = QueueLimits {
+            at_work: vars.parsed("max_job_number", "10", values::at_least_one),
+            waiting: vars.parsed("max_queued_jobs", "100", values::count),
+            restores: vars.parsed("concurrent_restores", "1", values::at_least_one),
+        };
+        let default_s3_endpoint = vars.optional("default_s3_endpoint", |text| {
+            complete_endpoint(text, false).map(|_| text.to_owned())
+        });
+        let allowed_file_roots = vars.parsed("allowed_file_roots", "", values::absolute_paths);
+        let name_pattern = vars.parsed("backup_name", "seed", |text| {
+            NamePattern::parse(text).map_err(|error| error.to_string())
+        });
+        let arguments = vars.parsed("script_arguments", "latest", |text| {
+            values::one_of(text, &ARGUMENT_STYLES)
+        });
+        let interpreter = vars.parsed("script_interpreter", "bash", |text| values::one_of(text, &INTERPRETERS));
+        let policy = FailurePolicy {
+            unlock_after_failed_lock: vars.parsed("unlock_after_failed_lock", "true", values::boolean),
+            unlock_after_failed_restore: vars.parsed("unlock_after_failed_restore", "true", values::boolean),
+            keep_unsent_artifact: vars.parsed("keep_unsent_artifact", "false", values::boolean),
+        };
+        let swapped = vars.parsed("swap_s3_endpoint_and_region", "false", values::boolean);
+        let transfer_retry_timeout = vars
+            .optional("transfer_retry_timeout", values::duration)
+            .unwrap_or(DEFAULT_RETRY_TIMEOUT);
+        let mut warnings = Vec::new();
+        let state_directory = state_directory(&mut vars, &look_up, directories.backup.as_deref(), &mut warnings);
+        let (faults, summary) = vars.finish();
+        if !faults.is_empty() {
+            return Err(ConfigFaults(faults));
+        }
+        Ok(Self {
+            username,
+            password,
+            address: SocketAddr::new(host, port),
+            scripts_path,
+            interpreter,
+            allowed_to_delete_files,
+            transfer_retry_timeout,
+            state_directory,
+            rules: RequestRules {
+                default_s3_endpoint,
+                allowed_file_roots,
+                skip_storage,
+                name_pattern: name_pattern.clone(),
+                agent_variables: NAMES.to_vec(),
+            },
+            service: ServiceSettings {
+                limits,
+                policy,
+                name_pattern,
+                scripts: ScriptSettings {
+                    arguments,
+                    directories,
+                    swap_s3_endpoint_and_region: swapped,
+                },
+            },
+            warnings,
+            summary,
+        })
+    }
+}
+
+const ARGUMENT_STYLES: [(&str, ArgumentStyle); 3] = [
+    ("latest", ArgumentStyle::Latest),
+    ("seed", ArgumentStyle::Seed),
+    ("none", ArgumentStyle::None),
+];
+
+const INTERPRETERS: [(&str, Interpreter); 2] = [("bash", Interpreter::Bash), ("shebang", Interpreter::Shebang)];
+
+/// Where the agent's own files are: as told, or on BOSH's persistent disk, or where systemd says,
+/// or, last, beside the artifacts.
+fn state_directory(
+    vars: &mut Variables<'_>,
+    look_up: &impl Fn(&str) -> Option<OsString>,
+    directory_backup: Option<&Path>,
+    warnings: &mut Vec<String>,
+) -> PathBuf {
+    if let Some(directory) = vars.directory("state_directory", false) {
+        return directory;
+    }
+    if Path::new(BOSH_STORE).is_dir() {
+        return Path::new(BOSH_STORE).join("backup-agent");
+    }
+    let by_systemd = look_up("STATE_DIRECTORY").and_then(|value| {
+        // systemd puts a colon between several.
+        let first = value.to_str()?.split(':').next()?.to_owned();
+        (!first.is_empty()).then(|| PathBuf::from(first))
+    });
+    match (by_systemd, directory_backup) {
+        (Some(directory), _) => directory,
+        (None, Some(directory_backup)) => {
+            let directory = directory_backup.join(".osb-backup-agent");
+            warnings.push(format!(
+                "the agent keeps its own files in {}, where scripts clean up; set state_directory to a place of its own",
+                directory.display()
+            ));
+            directory
+        }
+        (None, None) => {
+            vars.fault("state_directory", "is required where there is no directory_backup");
+            PathBuf::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+use std::collections::HashMap;
+
+use super::*;
+
+const REQUIRED: &[(&str, &str)] = &[
+    ("client_username", "admin"),
+    ("client_password", "secret"),
+    ("directory_backup", "/b"),
+    ("directory_restore", "/r"),
+];
+
+fn parse(settings: &[(&str, &str)]) -> Result<Config, ConfigFaults> {
+    let variables: HashMap<&str, OsString> = REQUIRED
+        .iter()
+        .chain(settings)
+        .map(|(name, value)| (*name, OsString::from(value)))
+        .collect();
+    Config::parse(|name| variables.get(name).cloned())
+}
+
+#[test]
+fn defaults_are_those_of_the_readme() {
+    let config = parse(&[]).expect("a good configuration");
+    assert_eq!(config.address.to_string(), "0.0.0.0:8000");
+    assert_eq!(config.scripts_path, Path::new(DEFAULT_SCRIPTS_PATH));
+    assert_eq!(config.interpreter, Interpreter::Bash);
+    assert!(!config.allowed_to_delete_files);
+    assert_eq!(config.transfer_retry_timeout, Duration::from_secs(180));
+    assert_eq!(config.service.limits, QueueLimits::default());
+    assert_eq!(config.service.policy, FailurePolicy::default());
+    assert_eq!(config.service.name_pattern, NamePattern::default());
+    assert_eq!(config.service.scripts.arguments, ArgumentStyle::Latest);
+    assert!(!config.rules.skip_storage);
+    assert!(config.rules.allowed_file_roots.is_empty());
+}
+
+#[test]
+fn good_values_are_taken() {
+    for (name, value) in [
+        ("client_port", "0"),
+        ("client_port", "65535"),
+        ("client_address", "::1"),
+        ("allowed_to_delete_files", "TRUE"),
+        ("allowed_to_delete_files", "f"),
+        ("skip_storage", "1"),
+        ("max_job_number", "1"),
+        ("max_queued_jobs", "0"),
+        ("default_s3_endpoint", "s3.example.org"),
+        ("allowed_file_roots", "/a:/b"),
+        ("backup_name", "{database}"),
+        ("script_arguments", "none"),
+        ("script_interpreter", "shebang"),
+        ("transfer_retry_timeout", "90s"),
+        ("transfer_retry_timeout", "2h"),
+        ("state_directory", "relative"),
+    ] {
+        assert!(parse(&[(name, value)]).is_ok(), "{name}={value}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_a_fault_that_names_its_variable() {
+    for (name, value) in [
+        ("client_port", "abc"),
+        ("client_port", "-5"),
+        ("client_port", "65536"),
+        ("client_address", "localhost"),
+        ("allowed_to_delete_files", "maybe"),
+        ("max_job_number", "0"),
+        ("max_job_number", "-1"),
+        ("max_queued_jobs", "-1"),
+        ("concurrent_restores", "0"),
+        ("skip_storage", "yes"),
+        ("default_s3_endpoint", "ftp://x"),
+        ("allowed_file_roots", "relative"),
+        ("backup_name", "{user}"),
+        ("script_arguments", "all"),
+        ("script_interpreter", "zsh"),
+        ("unlock_after_failed_lock", "2"),
+        ("unlock_after_failed_restore", "x"),
+        ("keep_unsent_artifact", "x"),
+        ("swap_s3_endpoint_and_region", "x"),
+        ("transfer_retry_timeout", "3"),
+        ("transfer_retry_timeout", "0s"),
+        ("transfer_retry_timeout", "+3s"),
+        ("transfer_retry_timeout", "3 m"),
+        ("transfer_retry_timeout", "99999999999999999999h"),
+    ] {
+        let ConfigFaults(faults) = parse(&[(name, value)]).expect_err(name);
+        assert_eq!(faults.len(), 1, "{name}={value}: {faults:?}");
+        assert!(faults[0].starts_with(name), "{faults:?}");
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_and_empty_is_not_set() {
+    let ConfigFaults(faults) = parse(&[
+        ("client_username", ""),
+        ("client_password", ""),
+        ("directory_backup", ""),
+        ("client_port", "x"),
+        ("scripts_path", "/a"),
+        ("scrips_path", "/b"),
+    ])
+    .expect_err("faults");
+    let names: Vec<&str> = faults.iter().filter_map(|fault| fault.split(' ').next()).collect();
+    assert_eq!(
+        names,
+        [
+            "client_username",
+            "client_password",
+            "client_port",
+            "directory_backup",
+            "scripts_path"
+        ]
+    );
+}
+
+#[test]
+fn without_storage_the_directories_are_not_needed() {
+    let settings = [
+        ("skip_storage", "true"),
+        ("directory_backup", ""),
+        ("directory_restore", ""),
+        ("state_directory", "/s"),
+    ];
+    assert!(parse(&settings).is_ok());
+}
+
+#[test]
+fn either_spelling_of_the_scripts_path_is_taken() {
+    for settings in [
+        &[("scrips_path", "/x")][..],
+        &[("scripts_path", "/x")],
+        &[("scripts_path", "/x"), ("scrips_path", "/x")],
+    ] {
+        let config = parse(settings).expect("a good configuration");
+        assert_eq!(config.scripts_path, Path::new("/x"), "{settings:?}");
+    }
+}
+
+#[test]
+fn secrets_are_in_no_summary() {
+    let config = parse(&[]).expect("a good configuration");
+    assert!(!format!("{config:?}").contains("secret\""), "{config:?}");
+    assert!(config.summary.iter().all(|(_, value)| value != "secret"));
+}

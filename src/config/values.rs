@@ -1,0 +1,72 @@
+//! How values are written. Problems are fragments that follow the variable's name.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "must be a number from 0 to 65535".to_owned())
+}
+
+pub(super) fn ip_address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| "must be an IP address of this machine, or 0.0.0.0 or :: for all".to_owned())
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "must be a number, 0 or more".to_owned())
+}
+
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= 1 => Ok(number),
+        Ok(_) | Err(_) => Err("must be a number, 1 or more".to_owned()),
+    }
+}
+
+/// `90s`, `10m`, `2h`
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let problem = || "must be a duration like 90s, 10m or 2h".to_owned();
+    let unit_seconds: u64 = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some(_) | None => return Err(problem()),
+    };
+    let digits = &text[..text.len() - 1];
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = digits.parse().ok().filter(|number| is_plain && *number > 0);
+    number
+        .and_then(|number| number.checked_mul(unit_seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(problem)
+}
+
+/// Absolute paths with colons between them.
+pub(super) fn absolute_paths(text: &str) -> Result<Vec<PathBuf>, String> {
+    let paths: Vec<PathBuf> = text
+        .split(':')
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .collect();
+    if paths.iter().all(|path| path.is_absolute()) {
+        Ok(paths)
+    } else {
+        Err("must be absolute paths with colons between them".to_owned())
+    }
+}
+
+/// One word of a short list.
+pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let chosen = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    chosen.ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        format!("must be one of {}", names.join(", "))
+    })
+}

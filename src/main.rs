@@ -1,0 +1,60 @@
+//! The agent's binary: command line, configuration, wiring, signals. Rules live in `domain`.
+
+mod cli;
+mod config;
+mod demo;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use config::Config;
+
+/// The exit code for a bad configuration or command line, as argument parsers use it.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match Cli::parse().command.unwrap_or(Command::Serve) {
+        Command::Serve => with_config(|config| run(serve::serve(config))),
+        Command::CheckConfig => with_config(|config| {
+            show(&config);
+            ExitCode::SUCCESS
+        }),
+        Command::Demo(options) => run(demo::run(options)),
+    }
+}
+
+fn with_config(then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match Config::parse(|name| std::env::var_os(name)) {
+        Ok(config) => then(config),
+        Err(faults) => {
+            eprintln!("{faults}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn show(config: &Config) {
+    for (name, value) in &config.summary {
+        println!("{name}={value}");
+    }
+    for warning in &config.warnings {
+        eprintln!("warning: {warning}");
+    }
+    println!("The configuration has no faults.");
+}
+
+fn run(future: impl Future<Output = ExitCode>) -> ExitCode {
+    // reqwest is built without a provider, so that the tree holds one alone.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        unreachable!("nothing has installed a TLS provider before");
+    }
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => {
+            eprintln!("the runtime could not be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
