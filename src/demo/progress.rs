@@ -101,7 +101,8 @@ fn note(mark: Mark, phase: &str, snapshot: &Snapshot) -> String {
         Mark::Bad => match snapshot.failure(phase) {
             // The script failed, and knows best why.
             Some(Failed::Script(how)) => last("errorlog").unwrap_or(how),
-            Some(Failed::Part(how)) => how,
+            // Which part it was; the whole of it, a long line mostly, stands at the end of the story.
+            Some(Failed::Part(how)) => how.split_once(':').map_or(how, |(part, _)| part),
             None => "",
         },
     };
@@ -162,7 +163,7 @@ mod tests {
             (
                 "backup (upload): no route",
                 [Good, Good, Bad, Good, Unknown],
-                "(upload): no route",
+                "(upload)",
             ),
             (
                 "pre-backup-check: x; then post-backup-unlock: y",

@@ -1,7 +1,9 @@
 //! The demo's place on the disk: a scratch directory with all that the agent needs, and nothing outside it.
 
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -57,6 +59,7 @@ impl Scratch {
     pub(super) fn create() -> Result<Self, Failure> {
         let directory = tempfile::Builder::new()
             .prefix("osb-backup-agent-demo-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(while_doing("make a scratch directory"))?;
         let filled = fs::canonicalize(directory.path()).and_then(|root| {
