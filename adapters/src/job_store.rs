@@ -102,6 +102,9 @@ impl JobStore for LoggedJobStore {
             destination = %request.destination.store,
             "job accepted"
         );
+        for warning in &request.warnings {
+            tracing::warn!(job = %job.key(), "{warning}");
+        }
         Ok(())
     }
 

@@ -40,6 +40,8 @@ pub struct JobRequest {
     pub encryption_key: Secret,
     /// More environment variables for every script.
     pub parameters: Vec<Parameter>,
+    /// What is odd about the request but no fault, for the log.
+    pub warnings: Vec<String>,
 }
 
 impl JobRequest {

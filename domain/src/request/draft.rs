@@ -102,7 +102,10 @@ impl Draft {
     ///
     /// All faults at once, if there is any.
     pub fn check(self, rules: &RequestRules, faults: Faults) -> Result<JobRequest, Faults> {
-        let mut check = Check { faults };
+        let mut check = Check {
+            faults,
+            warnings: Vec::new(),
+        };
         let by_scripts = rules.skip_storage || self.skip_storage.unwrap_or(false);
         let transfer = if by_scripts {
             Transfer::ByScripts
@@ -131,6 +134,7 @@ impl Draft {
                 compression: self.compression.unwrap_or(false),
                 encryption_key,
                 parameters,
+                warnings: check.warnings,
             }),
             Some(_) | None => Err(check.faults),
         }
@@ -139,6 +143,7 @@ impl Draft {
 
 struct Check {
     faults: Faults,
+    warnings: Vec<String>,
 }
 
 impl Check {
@@ -205,6 +210,13 @@ impl Check {
                 None
             }
         });
+        if let (Some(url), Some(skip_ssl)) = (&endpoint, draft.skip_ssl)
+            && skip_ssl != url.starts_with("http://")
+        {
+            self.warnings.push(format!(
+                "skipSSL is {skip_ssl}, but the endpoint's own scheme wins: {url}"
+            ));
+        }
         let path_style = match &endpoint {
             Some(_) => draft.path_style.unwrap_or(true),
             // AWS's certificate covers one label before its name, so a dotted bucket goes into the path.

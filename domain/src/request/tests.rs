@@ -272,6 +272,26 @@ fn an_s3_endpoint_is_found_where_clients_put_it() {
 }
 
 #[test]
+fn a_scheme_that_goes_against_skip_ssl_wins_and_is_warned_of() {
+    for (endpoint, skip_ssl, url, is_odd) in [
+        ("https://e", Some(true), "https://e", true),
+        ("http://e", Some(false), "http://e", true),
+        ("https://e", Some(false), "https://e", false),
+        ("http://e", Some(true), "http://e", false),
+        ("http://e", None, "http://e", false),
+        ("e", Some(true), "http://e", false),
+        ("e", None, "https://e", false),
+    ] {
+        let mut draft = draft(JobKind::Backup, "j");
+        draft.destination.endpoint = text(endpoint);
+        draft.destination.skip_ssl = skip_ssl;
+        let request = draft.check(&open_rules(), Faults::default()).expect("no faults");
+        assert!(matches!(&request.destination.store, Store::S3(s3) if s3.endpoint.as_deref() == Some(url)));
+        assert_eq!(!request.warnings.is_empty(), is_odd, "{endpoint} {skip_ssl:?}");
+    }
+}
+
+#[test]
 fn what_the_client_sent_is_echoed_as_it_was() {
     let mut draft = draft(JobKind::Backup, "j");
     draft.destination.kind = text("s3");
