@@ -31,7 +31,7 @@ use async_trait::async_trait;
 use domain::{
     artifact::ObjectKey,
     ports::{BlobStore, BlobStoreError},
-    request::Store,
+    request::{S3Store, Store},
 };
 
 use self::{
@@ -39,6 +39,7 @@ use self::{
     failure::{Action, Failure},
     file::Directory,
     local::Source,
+    region::Regions,
     s3::Bucket,
 };
 
@@ -80,6 +81,7 @@ pub struct ObjectBlobStore {
     limits: Limits,
     allowed_file_roots: Vec<PathBuf>,
     budget: Arc<Budget>,
+    regions: Regions,
 }
 
 impl ObjectBlobStore {
@@ -93,6 +95,7 @@ impl ObjectBlobStore {
             },
             allowed_file_roots: settings.allowed_file_roots,
             budget: Arc::new(Budget::default()),
+            regions: Regions::default(),
         }
     }
 
@@ -103,9 +106,13 @@ impl ObjectBlobStore {
         self
     }
 
+    async fn connect(&self, s3: &S3Store) -> Result<Bucket, Failure> {
+        Bucket::connect(s3, self.limits, &self.regions).await
+    }
+
     async fn look_up(&self, store: &Store, key: &ObjectKey) -> Result<bool, Failure> {
         match store {
-            Store::S3(s3) => Bucket::connect(s3, self.limits).await?.exists(key).await,
+            Store::S3(s3) => self.connect(s3).await?.exists(key).await,
             Store::File(file) => Directory::open(file, &self.allowed_file_roots).await?.exists(key).await,
             Store::Swift(_) => Err(Failure::no_swift()),
         }
@@ -115,7 +122,7 @@ impl ObjectBlobStore {
         let source = Source::open(source, size).await?;
         match store {
             Store::S3(s3) => {
-                let bucket = Bucket::connect(s3, self.limits).await?;
+                let bucket = self.connect(s3).await?;
                 upload::upload(&bucket, key, &source, &self.budget).await
             }
             Store::File(file) => {
@@ -129,7 +136,7 @@ impl ObjectBlobStore {
     async fn fetch(&self, store: &Store, key: &ObjectKey, target: &Path) -> Result<u64, Failure> {
         match store {
             Store::S3(s3) => {
-                let bucket = Bucket::connect(s3, self.limits).await?;
+                let bucket = self.connect(s3).await?;
                 download::download(&bucket, key, target).await
             }
             Store::File(file) => {

@@ -1,11 +1,19 @@
 //! Why a transfer failed, whether it may be tried again, and what people are told about it.
 
+mod hint;
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, io, path::Path, time::Duration};
 
 use domain::{artifact::ObjectKey, ports::BlobStoreError, request::Store};
 use reqwest::StatusCode;
 
 use super::fault::{Answer, ConnectionFault, Fault, shown};
+
+/// Shorter ones are parts of ordinary words, and would make a text unreadable; no store gives out
+/// keys of that length.
+const SHORTEST_SECRET_BYTES: usize = 8;
 
 /// Codes of answers that another try may change, whatever their status is.
 const TRANSIENT_CODES: [&str; 8] = [
@@ -175,9 +183,18 @@ impl Failure {
 
     /// The refusal of a store, if it is one.
     pub(super) fn answer(&self) -> Option<&Answer> {
-        match &self.cause {
-            Cause::Fault(Fault::Answer(answer)) => Some(answer),
-            _ => None,
+        if let Cause::Fault(Fault::Answer(answer)) = &self.cause {
+            Some(answer)
+        } else {
+            None
+        }
+    }
+
+    /// For logs: without what a store says in its own words.
+    pub(super) fn summary(&self) -> String {
+        match self.answer() {
+            Some(answer) => format!("{} {}", answer.status, answer.code.as_deref().unwrap_or_default()),
+            None => self.to_string(),
         }
     }
 
@@ -215,7 +232,7 @@ impl Failure {
             text += &format!("; given up after {:.1} s without progress", after.as_secs_f32());
         }
         if let Cause::Fault(fault) = &self.cause
-            && let Some(hint) = hint(fault, action)
+            && let Some(hint) = hint::hint(fault, action)
         {
             text += "; ";
             text += &hint;
@@ -223,7 +240,7 @@ impl Failure {
         if let Store::S3(s3) = store {
             // No store should repeat them, but its message is its own.
             for secret in [s3.auth_secret.expose(), s3.auth_key.expose()] {
-                if !secret.is_empty() && text.contains(secret) {
+                if secret.len() >= SHORTEST_SECRET_BYTES {
                     text = text.replace(secret, "<redacted>");
                 }
             }
@@ -291,200 +308,5 @@ fn class_of_answer(answer: &Answer) -> Class {
         404 => Class::Missing,
         401 | 403 => Class::Denied,
         _ => Class::Other,
-    }
-}
-
-/// What to check.
-fn hint(fault: &Fault, action: Action) -> Option<String> {
-    let hint = match fault {
-        Fault::Answer(answer) => return hint_for_answer(answer, action),
-        Fault::Connection { kind, text } => match kind {
-            ConnectionFault::Name => "check the endpoint's host name and this machine's name servers",
-            ConnectionFault::Refused | ConnectionFault::Connect => "check the endpoint's host and port, and firewalls",
-            ConnectionFault::Certificate => {
-                "check that the endpoint's host name is the certificate's, and that this machine trusts its CA"
-            }
-            ConnectionFault::Tls => "check that the endpoint speaks https; if it is plain http, say so with http://",
-            ConnectionFault::Silence | ConnectionFault::Broken => "check the network and the store's health",
-            ConnectionFault::Request if text.contains("CA cert") => {
-                "install the CA certificates of this machine's system, or name a file of them in SSL_CERT_FILE"
-            }
-            ConnectionFault::Request => "check the endpoint",
-        },
-    };
-    Some(hint.to_owned())
-}
-
-fn hint_for_answer(answer: &Answer, action: Action) -> Option<String> {
-    let hint = match (answer.code.as_deref().unwrap_or_default(), answer.status) {
-        ("SignatureDoesNotMatch", _) => "check authSecret: it does not belong to authKey",
-        ("InvalidAccessKeyId", _) => "check authKey: the store does not know it",
-        ("RequestTimeTooSkewed", _) => "check this machine's clock: it and the store's differ",
-        ("NoSuchBucket", _) => "check bucket and endpoint",
-        ("NoSuchKey", _) => "check filename and filenamePrefix",
-        ("AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect", _) | (_, 300..=399) => {
-            let place = answer
-                .region
-                .as_ref()
-                .map(|region| format!(": the bucket is in {region:?}"));
-            return Some(format!("check region and endpoint{}", place.unwrap_or_default()));
-        }
-        ("EntityTooLarge", _) => "the store takes no object of this size",
-        (_, 401 | 403) => match action {
-            Action::Upload => "check authKey and authSecret and that they may write to this bucket",
-            Action::LookUp => "check authKey and authSecret and that they may list this bucket and read from it",
-            Action::Download => "check authKey and authSecret and that they may read from this bucket",
-        },
-        (_, 404) => "check endpoint and bucket",
-        (_, 408 | 429 | 500..=599) => "check the store's health and load",
-        _ => return None,
-    };
-    Some(hint.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use domain::{
-        request::{FileStore, S3Addressing, S3Store},
-        secret::Secret,
-    };
-
-    use super::*;
-
-    fn bucket() -> Store {
-        Store::S3(S3Store {
-            endpoint: Some("http://127.0.0.1:1".to_owned()),
-            region: None,
-            bucket: "b".to_owned(),
-            addressing: S3Addressing::Path,
-            auth_key: Secret::new("the-key"),
-            auth_secret: Secret::new("the-secret"),
-            prefix: "pre/".to_owned(),
-            skip_ssl: false,
-        })
-    }
-
-    fn told(failure: Failure, action: Action) -> BlobStoreError {
-        failure.told_of(action, &bucket(), &ObjectKey::new("pre/", "x.tar.gz"))
-    }
-
-    fn answer(status: u16, code: &str, message: &str) -> Failure {
-        let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
-        Fault::Answer(Answer::new(status, None, &body)).into()
-    }
-
-    #[test]
-    fn a_refusal_names_the_place_the_answer_and_what_to_check() {
-        let failure = answer(403, "AccessDenied", "Access Denied");
-        assert_eq!(
-            told(failure, Action::Upload).to_string(),
-            "upload of \"pre/x.tar.gz\" to bucket \"b\" at http://127.0.0.1:1: the store refused it with \
-             403 AccessDenied (Access Denied); check authKey and authSecret and that they may write to this bucket"
-        );
-    }
-
-    #[test]
-    fn a_status_without_a_code_gets_its_reason() {
-        let failure = Failure::from(Fault::Answer(Answer::new(403, None, "")));
-        assert!(
-            told(failure, Action::LookUp)
-                .to_string()
-                .contains("403 Forbidden; check authKey")
-        );
-    }
-
-    #[test]
-    fn secrets_that_a_store_repeats_are_not_shown() {
-        let text = told(answer(403, "X", "the-key and the-secret"), Action::Upload).to_string();
-        assert!(text.contains("(<redacted> and <redacted>)"), "{text}");
-    }
-
-    #[test]
-    fn answers_are_worth_another_try_or_not() {
-        for (status, code, is_transient) in [
-            (200, "InternalError", true),
-            (200, "Whatever", true),
-            (400, "RequestTimeout", true),
-            (408, "", true),
-            (429, "", true),
-            (500, "InternalError", true),
-            (503, "SlowDown", true),
-            (507, "", true),
-            (301, "PermanentRedirect", false),
-            (307, "TemporaryRedirect", false),
-            (400, "AuthorizationHeaderMalformed", false),
-            (401, "", false),
-            (403, "RequestTimeTooSkewed", false),
-            (404, "NoSuchBucket", false),
-            (412, "PreconditionFailed", false),
-            (501, "NotImplemented", false),
-        ] {
-            assert_eq!(answer(status, code, "").is_transient(), is_transient, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn each_failure_has_its_kind_and_its_hint() {
-        let connection = |kind| {
-            let text = "why".to_owned();
-            Failure::from(Fault::Connection { kind, text })
-        };
-        type Kind = fn(String) -> BlobStoreError;
-        let rows: [(Failure, Kind, &str); 10] = [
-            (
-                answer(403, "SignatureDoesNotMatch", ""),
-                BlobStoreError::Denied,
-                "authSecret",
-            ),
-            (answer(403, "InvalidAccessKeyId", ""), BlobStoreError::Denied, "authKey"),
-            (answer(403, "RequestTimeTooSkewed", ""), BlobStoreError::Denied, "clock"),
-            (answer(404, "NoSuchBucket", ""), BlobStoreError::NotFound, "bucket"),
-            (answer(404, "NoSuchKey", ""), BlobStoreError::NotFound, "filenamePrefix"),
-            (answer(301, "PermanentRedirect", ""), BlobStoreError::Other, "region"),
-            (
-                connection(ConnectionFault::Name),
-                BlobStoreError::Unavailable,
-                "name servers",
-            ),
-            (
-                connection(ConnectionFault::Refused),
-                BlobStoreError::Unavailable,
-                "port",
-            ),
-            (
-                connection(ConnectionFault::Certificate),
-                BlobStoreError::Unavailable,
-                "trusts its CA",
-            ),
-            (
-                connection(ConnectionFault::Tls),
-                BlobStoreError::Unavailable,
-                "plain http",
-            ),
-        ];
-        for (failure, kind, hint) in rows {
-            let name = format!("{failure}");
-            let error = told(failure, Action::Download);
-            let text = error.to_string();
-            assert_eq!(error, kind(text.clone()), "{name}");
-            let (_, told_hint) = text.rsplit_once("; ").expect("a hint");
-            assert!(told_hint.contains(hint), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_directory_failure_names_the_directory() {
-        let store = Store::File(FileStore {
-            path: PathBuf::from("/mnt/backups"),
-        });
-        let failure = Failure::directory("writing the object", &io::Error::from(io::ErrorKind::StorageFull));
-        let error = failure.told_of(Action::Upload, &store, &ObjectKey::new("", "x"));
-        assert_eq!(
-            error.to_string(),
-            "upload of \"x\" to directory \"/mnt/backups\": writing the object: no storage space"
-        );
-        assert!(matches!(error, BlobStoreError::Unavailable(_)), "{error:?}");
     }
 }

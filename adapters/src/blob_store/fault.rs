@@ -109,6 +109,9 @@ impl Fault {
 
 impl ConnectionFault {
     fn of(error: &reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::Request;
+        }
         for cause in chain(error) {
             match cause.downcast_ref() {
                 Some(rustls::Error::InvalidCertificate(_)) => return Self::Certificate,
@@ -128,8 +131,6 @@ impl ConnectionFault {
             Self::Silence
         } else if error.is_connect() {
             Self::Connect
-        } else if error.is_builder() {
-            Self::Request
         } else {
             Self::Broken
         }

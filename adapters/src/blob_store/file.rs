@@ -67,7 +67,12 @@ impl Directory {
         // A hard link, which fails if the name is taken even since a moment ago.
         let create = RenameOptions::new().with_target_mode(RenameTargetMode::Create);
         let renamed = self.files.rename_opts(&hidden.key, &key, create).await;
-        renamed.map_err(|error| failure("naming the object", error))?;
+        renamed.map_err(|error| {
+            failure(
+                "naming the object by a hard link, which the file system must have",
+                error,
+            )
+        })?;
         let stored = self
             .files
             .head(&key)

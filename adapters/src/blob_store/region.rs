@@ -1,6 +1,10 @@
 //! Where a bucket is.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use domain::request::S3Store;
 use hyper::Request;
@@ -20,6 +24,8 @@ use super::{
 pub(super) const DEFAULT: &str = "us-east-1";
 /// To look is a courtesy; it must not hold a transfer up.
 const LONGEST: Duration = Duration::from_secs(10);
+/// A bucket can be removed and made again elsewhere.
+const KNOWN_FOR: Duration = Duration::from_secs(600);
 
 /// Where to ask. AWS answers for all of its regions at one address.
 pub(super) fn lookup_url(store: &S3Store, bucket: Url) -> Url {
@@ -33,20 +39,45 @@ pub(super) fn lookup_url(store: &S3Store, bucket: Url) -> Url {
     url
 }
 
-/// Asks the store. If that fails, the transfer will find out whether the default does.
-pub(super) async fn look_up(
-    connector: &Connector,
-    url: &Url,
-    credential: &AwsCredential,
-    answer_timeout: Duration,
-) -> String {
-    let found = timeout(LONGEST.min(answer_timeout), ask(connector, url, credential)).await;
-    match found.ok().flatten() {
-        Some(region) => region,
-        None => {
-            tracing::debug!(default = DEFAULT, "the store did not tell the bucket's region");
-            DEFAULT.to_owned()
+/// What stores told of their buckets, so that each is asked once and not with every request of a job.
+#[derive(Debug, Default)]
+pub(super) struct Regions(Mutex<HashMap<Url, (Instant, String)>>);
+
+impl Regions {
+    /// Asks the store, unless it told a while ago. If that fails, the transfer will find out whether
+    /// the default does.
+    pub(super) async fn look_up(
+        &self,
+        connector: &Connector,
+        url: &Url,
+        credential: &AwsCredential,
+        answer_timeout: Duration,
+    ) -> String {
+        if let Some(region) = self.known(url) {
+            return region;
         }
+        let found = timeout(LONGEST.min(answer_timeout), ask(connector, url, credential)).await;
+        match found.ok().flatten() {
+            Some(region) => {
+                self.map().insert(url.clone(), (Instant::now(), region.clone()));
+                region
+            }
+            None => {
+                tracing::debug!(default = DEFAULT, "the store did not tell the bucket's region");
+                DEFAULT.to_owned()
+            }
+        }
+    }
+
+    fn known(&self, url: &Url) -> Option<String> {
+        let mut map = self.map();
+        // Requests name buckets as they like: what is old goes, so that the map does not grow.
+        map.retain(|_, (told, _)| told.elapsed() < KNOWN_FOR);
+        map.get(url).map(|(_, region)| region.clone())
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<Url, (Instant, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

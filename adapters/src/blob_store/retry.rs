@@ -94,7 +94,7 @@ impl Trouble<'_> {
         }
         let pause = pause(self.faults, random()).min(left);
         self.faults = self.faults.saturating_add(1);
-        tracing::debug!(fault = %failure, pause_ms = pause.as_millis(), "trying again");
+        tracing::debug!(fault = failure.summary(), pause_ms = pause.as_millis(), "trying again");
         sleep(pause).await;
         Ok(())
     }

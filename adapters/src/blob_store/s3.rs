@@ -14,7 +14,13 @@ use object_store::{
 use reqwest::Url;
 
 use super::{
-    Limits, connector::Connector, failure::Failure, fault::is_region, local::blocking, region, retry::Patience,
+    Limits,
+    connector::Connector,
+    failure::Failure,
+    fault::is_region,
+    local::blocking,
+    region::{self, Regions},
+    retry::Patience,
 };
 
 /// A bucket that can be spoken to.
@@ -26,7 +32,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// Makes a client for the bucket, and looks its region up if the request named none.
-    pub(super) async fn connect(store: &S3Store, limits: Limits) -> Result<Self, Failure> {
+    pub(super) async fn connect(store: &S3Store, limits: Limits, regions: &Regions) -> Result<Self, Failure> {
         let credential = credential(store)?;
         let endpoint = bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))?;
         let connector = blocking(move || Connector::new(&endpoint, limits.answer)).await?;
@@ -35,7 +41,7 @@ impl Bucket {
             Some(region) => region.clone(),
             None => {
                 let url = region::lookup_url(store, bucket_url(store, region::DEFAULT)?);
-                region::look_up(&connector, &url, &credential, limits.answer).await
+                regions.look_up(&connector, &url, &credential, limits.answer).await
             }
         };
         let endpoint = bucket_url(store, &region)?;

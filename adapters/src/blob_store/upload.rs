@@ -24,8 +24,8 @@ use super::{
 
 /// Parts on their way at a time. One connection seldom fills a line; many need memory.
 const PARTS_AT_A_TIME: usize = 3;
-/// Removing parts is tried for no longer than this.
-const LONGEST_ABORT: Duration = Duration::from_secs(30);
+/// After a failure, what is left to do is tried for no longer than this.
+const LONGEST_AFTERMATH: Duration = Duration::from_secs(30);
 /// How often an upload is aborted: a part that was still on its way may arrive after the first time.
 const ABORTS: usize = 3;
 const PAUSE_BETWEEN_ABORTS: Duration = Duration::from_millis(250);
@@ -75,14 +75,27 @@ impl Upload<'_> {
     }
 
     async fn in_parts(&self) -> Result<(), Failure> {
-        let create = || async { Ok(self.bucket.s3.create_multipart(&self.path).await?) };
-        let unfinished = Unfinished::new(self, self.patience.retry(create).await?);
+        let unfinished = self.patience.retry(|| self.create()).await?;
         let result = self.fill(&unfinished.id).await;
         match result {
             Ok(()) => unfinished.forget(),
             Err(_) => unfinished.abort().await,
         }
         result
+    }
+
+    /// In a task of its own: if the transfer is cancelled meanwhile, the upload that the store makes
+    /// is known at last, and removed.
+    async fn create(&self) -> Result<Unfinished, Failure> {
+        let mut unfinished = Unfinished::new(self);
+        let created = tokio::spawn(async move {
+            unfinished.id = unfinished.s3.create_multipart(&unfinished.path).await?;
+            unfinished.is_open = true;
+            Ok(unfinished)
+        });
+        created
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     async fn fill(&self, id: &String) -> Result<(), Failure> {
@@ -120,7 +133,8 @@ impl Upload<'_> {
         };
         // If only the answer was lost, the object is there, and the upload that the second try meant
         // to complete is not any more. Stores differ in how they put that.
-        match self.bucket.head(&self.path).await {
+        let patience = Patience::new(self.bucket.limits.retry.min(LONGEST_AFTERMATH));
+        match patience.retry(|| self.bucket.head(&self.path)).await {
             Ok(Some(object)) if object.size == self.source.size => Ok(()),
             Ok(_) | Err(_) => Err(failure),
         }
@@ -156,13 +170,14 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    fn new(upload: &Upload<'_>, id: String) -> Self {
+    /// One that is yet to be created.
+    fn new(upload: &Upload<'_>) -> Self {
         Self {
-            id,
+            id: String::new(),
             s3: upload.bucket.s3.clone(),
             path: upload.path.clone(),
-            limit: upload.bucket.limits.retry.min(LONGEST_ABORT),
-            is_open: true,
+            limit: upload.bucket.limits.retry.min(LONGEST_AFTERMATH),
+            is_open: false,
         }
     }
 
@@ -202,7 +217,7 @@ async fn abort(s3: AmazonS3, path: Path, id: String, limit: Duration) {
             // It is gone: by the round before, or because it was completed after all.
             Err(failure) if round > 0 || failure.is_missing() => return,
             Err(failure) => {
-                tracing::warn!(key = %path, upload = id, cause = %failure, "parts may stay behind in the store");
+                tracing::warn!(key = %path, upload = id, cause = failure.summary(), "parts may stay behind in the store");
                 return;
             }
         }

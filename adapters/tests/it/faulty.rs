@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,10 +30,14 @@ pub(crate) enum Fault {
     Answer(u16, &'static str),
     /// An error document with this code comes; the server gets nothing.
     Refuse(u16, &'static str),
+    /// The client is sent elsewhere.
+    Redirect(String),
     /// The connection is cut, and the server gets nothing.
     CutBefore,
     /// The server does as it was asked, but its answer is lost.
     LoseAnswer,
+    /// The server's answer takes this long to arrive.
+    Delay(Duration),
     /// Nothing happens any more.
     Stall,
     /// The answer is cut off after so many bytes of its body.
@@ -138,11 +143,21 @@ async fn pass(request: Request<Incoming>, server: SocketAddr, script: Arc<Script
             let body = format!("<Error><Code>{code}</Code><Message>as planned</Message></Error>");
             answer(request, status, body).await
         }
+        Some(Fault::Redirect(location)) => {
+            let mut answer = answer(request, 307, String::new()).await?;
+            answer.headers_mut().insert("location", location.parse().unwrap());
+            Ok(answer)
+        }
         Some(Fault::CutBefore) => Err(cut()),
         Some(Fault::LoseAnswer) => {
             let mut answer = forward(request, server, u64::MAX).await?;
             drain(answer.body_mut()).await;
             Err(cut())
+        }
+        Some(Fault::Delay(delay)) => {
+            let answer = forward(request, server, u64::MAX).await;
+            tokio::time::sleep(delay).await;
+            answer
         }
         Some(Fault::Stall) => std::future::pending().await,
         Some(Fault::CutBody(bytes)) => forward(request, server, bytes).await,

@@ -1,0 +1,52 @@
+//! What people may check when a request to a store failed.
+
+use super::Action;
+use crate::blob_store::fault::{Answer, ConnectionFault, Fault};
+
+/// What to check.
+pub(super) fn hint(fault: &Fault, action: Action) -> Option<String> {
+    let hint = match fault {
+        Fault::Answer(answer) => return hint_for_answer(answer, action),
+        Fault::Connection { kind, text } => match kind {
+            ConnectionFault::Name => "check the endpoint's host name and this machine's name servers",
+            ConnectionFault::Refused | ConnectionFault::Connect => "check the endpoint's host and port, and firewalls",
+            ConnectionFault::Certificate => {
+                "check that the endpoint's host name is the certificate's, and that this machine trusts its CA"
+            }
+            ConnectionFault::Tls => "check that the endpoint speaks https; if it is plain http, say so with http://",
+            ConnectionFault::Silence | ConnectionFault::Broken => "check the network and the store's health",
+            ConnectionFault::Request if text.contains("CA cert") => {
+                "install the CA certificates of this machine's system, or name a file of them in SSL_CERT_FILE"
+            }
+            ConnectionFault::Request => "check the endpoint",
+        },
+    };
+    Some(hint.to_owned())
+}
+
+fn hint_for_answer(answer: &Answer, action: Action) -> Option<String> {
+    let hint = match (answer.code.as_deref().unwrap_or_default(), answer.status) {
+        ("SignatureDoesNotMatch", _) => "check authSecret: it does not belong to authKey",
+        ("InvalidAccessKeyId", _) => "check authKey: the store does not know it",
+        ("RequestTimeTooSkewed", _) => "check this machine's clock: it and the store's differ",
+        ("NoSuchBucket" | "InvalidBucketName", _) => "check bucket and endpoint",
+        ("NoSuchKey", _) => "check filename and filenamePrefix",
+        ("AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect", _) | (_, 300..=399) => {
+            let place = answer
+                .region
+                .as_ref()
+                .map(|region| format!(": the bucket is in {region:?}"));
+            return Some(format!("check region and endpoint{}", place.unwrap_or_default()));
+        }
+        ("EntityTooLarge", _) => "the store takes no object of this size",
+        (_, 401 | 403) => match action {
+            Action::Upload => "check authKey and authSecret and that they may write to this bucket",
+            Action::LookUp => "check authKey and authSecret and that they may list this bucket and read from it",
+            Action::Download => "check authKey and authSecret and that they may read from this bucket",
+        },
+        (_, 404) => "check endpoint and bucket",
+        (_, 408 | 429 | 500..=599) => "check the store's health and load",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
