@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path as FilePath, PathBuf},
     sync::Arc,
 };
@@ -63,6 +63,8 @@ impl Directory {
         copied?;
         let completed = upload.complete().await;
         completed.map_err(|error| failure("writing the object", error))?;
+
+        hidden.keep_to_owner().await?;
 
         // A hard link, which fails if the name is taken even since a moment ago.
         let create = RenameOptions::new().with_target_mode(RenameTargetMode::Create);
@@ -192,6 +194,9 @@ async fn receive(file: fs::File, length: u64, target: &mut Target) -> Result<(),
     Ok(())
 }
 
+/// What an object of a directory may be used for: a dump holds all that its database holds.
+const OBJECT_MODE: u32 = 0o600;
+
 /// A file that has a hidden name until it is whole. Dropped, it is removed.
 struct Hidden {
     key: Path,
@@ -211,6 +216,13 @@ impl Hidden {
             key,
             files: [staged.into(), file],
         })
+    }
+
+    /// The library makes files that everybody may read.
+    async fn keep_to_owner(&self) -> Result<(), Failure> {
+        let [_, file] = self.files.clone();
+        let restricted = blocking(move || fs::set_permissions(file, fs::Permissions::from_mode(OBJECT_MODE))).await;
+        restricted.map_err(|error| Failure::directory("restricting the object to its owner", &error))
     }
 }
 

@@ -88,8 +88,15 @@ impl Bucket {
     /// The refusal of a HEAD has no body, so the reason is asked for with a GET of one byte.
     pub(super) async fn explain(&self, path: &Path, failure: Failure) -> Failure {
         let options = GetOptions::new().with_range(Some(GetRange::Bounded(0..1)));
+        let status = failure.answer().map_or(404, |answer| answer.status);
         match self.s3.get_opts(path, options).await.map_err(Failure::from) {
-            Err(reason) if reason.answer().is_some_and(|answer| answer.code.is_some()) => reason,
+            Err(reason)
+                if reason
+                    .answer()
+                    .is_some_and(|answer| answer.status == status && answer.code.is_some()) =>
+            {
+                reason
+            }
             Ok(_) | Err(_) => failure,
         }
     }

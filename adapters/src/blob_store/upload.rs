@@ -1,17 +1,28 @@
 //! A file becomes an object of a bucket.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use domain::artifact::ObjectKey;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use object_store::{
-    ObjectStoreExt, PutPayload,
+    ObjectStore, PutMode, PutPayload,
     aws::AmazonS3,
     multipart::{MultipartStore, PartId},
     path::Path,
 };
-use tokio::{runtime::Handle, task::JoinHandle, time::sleep};
+use tokio::{
+    runtime::Handle,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use super::{
     budget::Budget,
@@ -26,6 +37,8 @@ use super::{
 const PARTS_AT_A_TIME: usize = 3;
 /// After a failure, what is left to do is tried for no longer than this.
 const LONGEST_AFTERMATH: Duration = Duration::from_secs(30);
+/// When one part has failed, the others on their way may arrive for this long.
+const LONGEST_ARRIVAL: Duration = Duration::from_secs(5);
 /// How often an upload is aborted: a part that was still on its way may arrive after the first time.
 const ABORTS: usize = 3;
 const PAUSE_BETWEEN_ABORTS: Duration = Duration::from_millis(250);
@@ -60,18 +73,61 @@ struct Upload<'a> {
     patience: Patience,
 }
 
+/// How a request on condition ended.
+enum Put {
+    Done,
+    Taken,
+    /// The store does not take the condition.
+    ConditionUnknown,
+}
+
 impl Upload<'_> {
     async fn in_one_piece(&self) -> Result<(), Failure> {
         let length = usize::try_from(self.source.size).expect("it is at most one part");
         let bytes = self.source.read(0, length, self.budget).await?;
-        // Not by a condition on the request: many stores do not know it, and some refuse it.
         self.refuse_if_taken().await?;
-        self.patience.retry(|| self.put(bytes.clone())).await
+        let tries = AtomicUsize::new(0);
+        let put = || {
+            tries.fetch_add(1, Ordering::Relaxed);
+            self.put_if_absent(bytes.clone())
+        };
+        match self.patience.retry(put).await? {
+            Put::Done => Ok(()),
+            Put::Taken if tries.into_inner() > 1 => self.accept_if_ours().await,
+            Put::Taken => Err(Failure::taken()),
+            // What the look before has found is then all that can be known.
+            Put::ConditionUnknown => {
+                let put = || self.put(bytes.clone(), PutMode::Overwrite);
+                self.patience.retry(put).await
+            }
+        }
     }
 
-    async fn put(&self, bytes: Bytes) -> Result<(), Failure> {
-        self.bucket.s3.put(&self.path, PutPayload::from(bytes)).await?;
+    /// On condition that the name is free, which many stores know, and some refuse.
+    async fn put_if_absent(&self, bytes: Bytes) -> Result<Put, Failure> {
+        match self.put(bytes, PutMode::Create).await {
+            Ok(()) => Ok(Put::Done),
+            Err(failure) => match failure.answer().map(|answer| answer.status) {
+                Some(409 | 412) => Ok(Put::Taken),
+                Some(400 | 501) => Ok(Put::ConditionUnknown),
+                Some(_) | None => Err(failure),
+            },
+        }
+    }
+
+    async fn put(&self, bytes: Bytes, mode: PutMode) -> Result<(), Failure> {
+        let payload = PutPayload::from(bytes);
+        self.bucket.s3.put_opts(&self.path, payload, mode.into()).await?;
         Ok(())
+    }
+
+    /// The name was free before the first try, so an object of our length is that of a try whose
+    /// answer was lost.
+    async fn accept_if_ours(&self) -> Result<(), Failure> {
+        match self.patience.retry(|| self.bucket.head(&self.path)).await? {
+            Some(object) if object.size == self.source.size => Ok(()),
+            Some(_) | None => Err(Failure::taken()),
+        }
     }
 
     async fn in_parts(&self) -> Result<(), Failure> {
@@ -99,11 +155,23 @@ impl Upload<'_> {
     }
 
     async fn fill(&self, id: &String) -> Result<(), Failure> {
-        let mut sent: Vec<(usize, PartId)> = stream::iter(parts(self.source.size))
+        let is_hopeless = AtomicBool::new(false);
+        let mut sending = stream::iter(parts(self.source.size))
+            .take_while(|_| future::ready(!is_hopeless.load(Ordering::Relaxed)))
             .map(|part| self.send(id, part))
-            .buffer_unordered(PARTS_AT_A_TIME)
-            .try_collect()
-            .await?;
+            .buffer_unordered(PARTS_AT_A_TIME);
+        let mut sent: Vec<(usize, PartId)> = Vec::new();
+        while let Some(result) = sending.next().await {
+            match result {
+                Ok(part) => sent.push(part),
+                Err(failure) => {
+                    is_hopeless.store(true, Ordering::Relaxed);
+                    // A part that arrives after the upload was aborted would stay behind.
+                    let _ = timeout(LONGEST_ARRIVAL, sending.for_each(|_| future::ready(()))).await;
+                    return Err(failure);
+                }
+            }
+        }
         sent.sort_unstable_by_key(|(index, _)| *index);
         let sent: Vec<_> = sent.into_iter().map(|(_, part)| part).collect();
         // The transfer took its time; somebody else may have been faster.

@@ -1,6 +1,10 @@
 //! What holds for directories.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
 
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
@@ -103,6 +107,15 @@ async fn names_of_the_librarys_own_files_are_refused() {
     let place = Place::directory();
     let error = upload(&place.blobs, &place.store, "dump#1", b"x").await.unwrap_err();
     assert!(error.to_string().contains("ends with # and a number"), "{error}");
+}
+
+#[tokio::test]
+async fn an_object_is_its_owners_alone() {
+    let desk = Desk::new();
+    let blobs = allowing(&desk.path(""));
+    upload(&blobs, &at(&desk.path("")), "a", b"x").await.unwrap();
+    let mode = fs::metadata(desk.path("a")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[tokio::test]

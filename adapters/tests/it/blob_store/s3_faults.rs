@@ -52,9 +52,9 @@ impl Scene {
     }
 }
 
-/// Two parts and a little.
+/// A part and a little.
 fn large() -> Vec<u8> {
-    noise(2 * usize::try_from(PART_BYTES).unwrap() + 99)
+    noise(usize::try_from(PART_BYTES).unwrap() + 99)
 }
 
 #[tokio::test]
@@ -162,14 +162,22 @@ async fn https_to_a_port_of_plain_http_is_told() {
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let scene = Scene::new().await;
+    scene.put_object("elsewhere", b"x");
     let elsewhere = format!("{}/{BUCKET}/elsewhere", scene.server.endpoint());
-    for fault in [Fault::Redirect(elsewhere), Fault::Refuse(301, "PermanentRedirect")] {
-        scene.proxy.plan(1, "PUT", "/a", fault);
-        let error = upload(&patient(PATIENT), &scene.store(), "a", b"x").await.unwrap_err();
+    let mut bucket = scene.bucket();
+    // Its look-up would come first.
+    bucket.region = Some("us-east-1".to_owned());
+    let (blobs, store) = (patient(PATIENT), Store::S3(bucket));
+    for (method, fault) in [
+        ("HEAD", Fault::Redirect(elsewhere.clone())),
+        ("PUT", Fault::Redirect(elsewhere)),
+        ("PUT", Fault::Refuse(301, "PermanentRedirect")),
+    ] {
+        scene.proxy.plan(1, method, "/a", fault);
+        let error = upload(&blobs, &store, "a", b"x").await.unwrap_err();
         assert!(matches!(error, BlobStoreError::Other(_)), "{error:?}");
         assert!(error.to_string().contains("check region and endpoint"), "{error}");
     }
-    assert!(!scene.server.object(BUCKET, "elsewhere").exists());
 }
 
 #[tokio::test]
@@ -213,7 +221,7 @@ async fn faults_that_pass_do_not_fail_an_upload() {
         ("PUT", "partNumber=2", Fault::Refuse(503, "SlowDown")),
         ("PUT", "partNumber=1", Fault::Refuse(400, "RequestTimeout")),
         ("PUT", "partNumber=2", Fault::CutBefore),
-        ("PUT", "partNumber=3", Fault::LoseAnswer),
+        ("PUT", "partNumber=2", Fault::LoseAnswer),
         ("POST", "uploadId", Fault::Refuse(503, "SlowDown")),
         ("POST", "uploadId", Fault::Refuse(200, "InternalError")),
         ("POST", "uploadId", Fault::CutBefore),
@@ -239,12 +247,37 @@ async fn a_small_upload_whose_answer_was_lost_is_done_again() {
     assert_eq!(scene.proxy.requests("PUT", "/a"), 2);
 }
 
+#[tokio::test]
+async fn a_store_that_refuses_conditions_gets_a_small_object_without() {
+    for (status, code) in [(501, "NotImplemented"), (400, "InvalidArgument")] {
+        let scene = Scene::new().await;
+        scene.proxy.plan(1, "PUT", "/a", Fault::Refuse(status, code));
+        let stored = upload(&patient(PATIENT), &scene.store(), "a", b"artifact").await;
+        assert_eq!(stored, Ok(8), "{code}");
+        assert_eq!(scene.proxy.requests("PUT", "/a"), 2, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_small_object_is_not_replaced_even_by_a_second_try() {
+    for status in [409, 412] {
+        let scene = Scene::new().await;
+        scene
+            .proxy
+            .plan(1, "PUT", "/a", Fault::Refuse(status, "PreconditionFailed"));
+        let error = upload(&patient(PATIENT), &scene.store(), "a", b"artifact")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BlobStoreError::AlreadyExists(_)), "{status}: {error:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_upload_leaves_no_parts() {
     let bytes = large();
     for (method, target, fault) in [
         ("PUT", "partNumber=2", Fault::Refuse(403, "AccessDenied")),
-        ("PUT", "partNumber=3", Fault::Refuse(503, "SlowDown")),
+        ("PUT", "partNumber=2", Fault::Refuse(503, "SlowDown")),
         ("POST", "uploadId", Fault::Refuse(400, "InvalidPart")),
         ("POST", "uploadId", Fault::CutBefore),
     ] {
@@ -285,8 +318,8 @@ async fn a_cancelled_upload_leaves_no_parts() {
         let scene = Arc::clone(&scene);
         async move { upload(&patient(PATIENT), &scene.store(), "a", &bytes).await }
     });
-    until("a part to arrive", || {
-        let is_part = |name: &String| name.contains("part-1");
+    until("the other part to arrive", || {
+        let is_part = |name: &String| name.ends_with("part-1");
         scene.server.leftovers().iter().any(is_part) && scene.proxy.requests("PUT", "partNumber=2") == 1
     })
     .await;
