@@ -134,7 +134,13 @@ impl Config {
             .optional("transfer_retry_timeout", values::duration)
             .unwrap_or(DEFAULT_RETRY_TIMEOUT);
         let mut warnings = Vec::new();
-        let state_directory = state_directory(&mut vars, &look_up, directories.backup.as_deref(), &mut warnings);
+        let state_directory = state_directory(
+            &mut vars,
+            &look_up,
+            directories.backup.as_deref(),
+            skip_storage,
+            &mut warnings,
+        );
         let (faults, summary) = vars.finish();
         if !faults.is_empty() {
             return Err(ConfigFaults(faults));
@@ -185,6 +191,7 @@ fn state_directory(
     vars: &mut Variables<'_>,
     look_up: &impl Fn(&str) -> Option<OsString>,
     directory_backup: Option<&Path>,
+    skip_storage: bool,
     warnings: &mut Vec<String>,
 ) -> PathBuf {
     if let Some(directory) = vars.directory("state_directory", false) {
@@ -209,7 +216,10 @@ fn state_directory(
             directory
         }
         (None, None) => {
-            vars.fault("state_directory", "is required where there is no directory_backup");
+            // Otherwise the missing directory_backup is a fault already.
+            if skip_storage {
+                vars.fault("state_directory", "is required where there is no directory_backup");
+            }
             PathBuf::new()
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn id(members: &Members<'_>) -> Result<JobId, Faults> {
 /// Reads a trigger's members. What has the wrong type is noted in the faults.
 pub(super) fn read(kind: JobKind, id: JobId, members: Members<'_>) -> (Draft, Faults) {
     let mut faults = Faults::default();
-    let destination = destination(Reader::below(&members, "destination", &mut faults));
+    let (destination, skips_storage) = destination(Reader::below(&members, "destination", &mut faults));
     let service = service(Reader::below(&members, kind.as_str(), &mut faults));
     let mut top = Reader::top(members, &mut faults);
     let draft = Draft {
@@ -44,13 +44,15 @@ pub(super) fn read(kind: JobKind, id: JobId, members: Members<'_>) -> (Draft, Fa
         service,
         compression: top.boolean("compression"),
         encryption_key: top.string("encryption_key").map(Secret::new),
-        skip_storage: top.boolean("skipStorage"),
+        skip_storage: skips_storage.or(top.boolean("skipStorage")),
     };
     (draft, faults)
 }
 
-fn destination(mut from: Reader<'_, '_>) -> DestinationDraft {
-    DestinationDraft {
+/// The destination, and `skipStorage`, which clients of the original put there.
+fn destination(mut from: Reader<'_, '_>) -> (DestinationDraft, Option<bool>) {
+    let skips_storage = from.boolean("skipStorage");
+    let draft = DestinationDraft {
         kind: from.string("type"),
         endpoint: from.string("endpoint"),
         auth_url: from.string("authUrl"),
@@ -68,7 +70,8 @@ fn destination(mut from: Reader<'_, '_>) -> DestinationDraft {
         username: from.string("username"),
         password: from.string("password").map(Secret::new),
         path: from.string("path"),
-    }
+    };
+    (draft, skips_storage)
 }
 
 fn service(mut from: Reader<'_, '_>) -> ServiceDraft {

@@ -47,6 +47,13 @@ impl JobView {
             message.push_str("; then ");
             message.push_str(&later.to_string());
         }
+        // Whoever reads of a failed unlock at night should know what need not be done again.
+        if let (Some(artifact), Transfer::ByAgent) = (&self.artifact, self.transfer) {
+            message.push_str(&format!(
+                "; the backup itself is safe in the store, as {:?} ({} bytes)",
+                artifact.filename, artifact.size_bytes
+            ));
+        }
         for note in &self.notes {
             message.push_str("; ");
             message.push_str(note);

@@ -129,6 +129,11 @@ async fn a_member_of_the_wrong_type_is_named() {
         ("/compression", json!("true"), "compression must be true or false"),
         ("/encryption_key", json!(7), "encryption_key must be a string"),
         ("/skipStorage", json!(1), "skipStorage must be true or false"),
+        (
+            "/destination/skipStorage",
+            json!("true"),
+            "destination.skipStorage must be true or false",
+        ),
         ("/destination", json!("S3"), "destination must be an object"),
         ("/destination/type", json!(["S3"]), "destination.type must be a string"),
         ("/destination/bucket", json!(7), "destination.bucket must be a string"),
@@ -195,6 +200,16 @@ async fn a_body_of_the_known_backup_manager_is_taken() {
     let (status, message, request) = send(JobKind::Backup, body).await;
     assert_eq!(status, 201, "{message}");
     assert_eq!(request.unwrap().destination.store.prefix(), "5be2f5d5c9e77c0001a1b2c3/");
+}
+
+#[tokio::test]
+async fn skip_storage_is_found_inside_and_outside_of_the_destination() {
+    for pointer in ["", "/destination"] {
+        let mut body = good_body(JobKind::Backup);
+        body.pointer_mut(pointer).unwrap()["skipStorage"] = true.into();
+        let request = accepted(JobKind::Backup, &body).await;
+        assert_eq!(request.transfer, Transfer::ByScripts, "{pointer}");
+    }
 }
 
 #[tokio::test]

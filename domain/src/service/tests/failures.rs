@@ -106,6 +106,7 @@ fn every_failure_of(kind: JobKind, step: Step) {
             );
             let is_stored = kind == JobKind::Backup && matches!(step.role(), Some(Role::Cleanup | Role::Unlock));
             assert_eq!(view.artifact.is_some(), is_stored, "{case}");
+            assert_eq!(message.contains("safe in the store"), is_stored, "{case}: {message}");
             cases += 1;
         }
     }
