@@ -1,0 +1,31 @@
+//! The built binary, end to end: on a port that the system chooses, with real bash scripts, against
+//! a real S3 server and, where it is installed, a real database. The tests know the agent's
+//! contract and nothing of its code.
+
+mod artifact_names;
+mod artifacts;
+mod background;
+mod config;
+mod credentials;
+mod demo;
+mod failures;
+mod file_destination;
+mod generations;
+mod harness;
+mod ids;
+mod large;
+mod logs;
+mod parameters;
+mod polling_body;
+mod postgresql;
+mod queue;
+mod request_bodies;
+mod request_members;
+mod restore_files;
+mod routes;
+mod s3_destination;
+mod scripts;
+mod shutdown;
+mod storage_env;
+mod transfers;
+mod wire;
