@@ -1,5 +1,6 @@
 //! A checked request: once it is a [`JobRequest`], nobody needs to look again.
 
+mod check;
 mod destination;
 mod draft;
 mod endpoint;
