@@ -191,3 +191,16 @@ async fn of_several_authorization_lines_the_first_counts() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_is_answered_all_the_same() {
+    let server = Running::new(willing(), HttpLimits::default()).await;
+    let body = good_body(JobKind::Backup).to_string();
+    let mut stream = server.connect().await;
+    let length = format!("Content-Length: {}\r\n", body.len());
+    stream.write_all(&head("POST", "/backup", &length)).await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
