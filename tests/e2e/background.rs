@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::harness::{Agent, Fault, Kind, S3Server, backup, file_store, wait_until};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::harness::{Agent, Fault, Kind, S3Server, backup, file_store, processes_with, send_signal, wait_until};
 
 #[test]
 fn a_lock_held_in_the_background_is_still_held_while_the_upload_runs() {
@@ -45,6 +48,32 @@ fn a_lock_held_in_the_background_is_still_held_while_the_upload_runs() {
     wait_until("the session ends with the unlock", || {
         agent.place.path("trace/session-ended").exists()
     });
+}
+
+#[test]
+fn a_script_that_is_stopped_for_a_while_is_waited_for() {
+    let agent = Agent::start(|_| {});
+    agent.place.hold(Kind::Backup, "job", "pre-backup-check");
+    agent.accept(Kind::Backup, &backup("job", &file_store(&agent.place)));
+    agent.place.wait_held(Kind::Backup, "job", "pre-backup-check");
+    let mark = "BACKUP_AGENT_PHASE=pre-backup-check";
+    let scripts: Vec<i32> = processes_with(mark)
+        .into_iter()
+        .filter(|id| processes_with(&format!("E2E_PLACE={}", agent.place.root().display())).contains(id))
+        .collect();
+    for id in &scripts {
+        send_signal(*id, Signal::SIGSTOP);
+    }
+    agent.place.release(Kind::Backup, "job", "pre-backup-check");
+    let job = agent.job(Kind::Backup, "job");
+    assert_eq!(
+        (&job["status"], &job["state"]),
+        (&json!("RUNNING"), &json!("pre-backup-check"))
+    );
+    for id in &scripts {
+        send_signal(*id, Signal::SIGCONT);
+    }
+    assert_eq!(agent.finished(Kind::Backup, "job")["status"], "SUCCEEDED");
 }
 
 #[test]

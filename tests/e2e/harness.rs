@@ -21,7 +21,7 @@ pub(crate) use http::{Connection, Response, basic};
 pub(crate) use kind::Kind;
 pub(crate) use place::Place;
 pub(crate) use s3::{AUTH_KEY, AUTH_SECRET, Fault, S3Server};
-pub(crate) use servers::leave_out;
+pub(crate) use servers::{leave_out, say};
 pub(crate) use stowaways::{end_all_with, processes_with, send_signal};
 pub(crate) use wait::{PATIENCE, wait_as_long_as, wait_for, wait_until};
 

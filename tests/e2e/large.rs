@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Body, Kind, PATIENCE, S3Server, backup, file_store, restore, wait_as_long_as};
+use crate::harness::{Agent, Body, Kind, PATIENCE, S3Server, backup, file_store, restore, say, wait_as_long_as};
 
 /// What the agent may need at its peak, whatever it moves.
 const PEAK_KIB: u64 = 64 * 1024;
@@ -45,7 +45,9 @@ fn a_large_artifact_goes_up_and_comes_back_in_little_memory() {
     let read = |name: &str| fs::read_to_string(agent.place.path(name)).expect("a sum was written");
     assert_eq!(read("trace/sum"), read("trace/restored"), "bit for bit");
 
-    eprintln!("{mib} MiB: up in {up:?} (peak {peak_up} KiB), down in {down:?} (peak {peak} KiB)");
+    say(&format!(
+        "{mib} MiB: up in {up:?} (peak {peak_up} KiB), down in {down:?} (peak {peak} KiB)"
+    ));
     assert!(peak < PEAK_KIB, "the agent needed {peak} KiB at its peak");
 }
 
@@ -62,7 +64,7 @@ fn a_script_that_writes_without_end_costs_no_memory() {
         assert!((100_000..140_000).contains(&length), "{member}: {length}");
     }
     let peak = peak_memory_kib(&agent);
-    eprintln!("600 MB of output: peak {peak} KiB");
+    say(&format!("600 MB of output: peak {peak} KiB"));
     assert!(peak < PEAK_KIB, "the agent needed {peak} KiB at its peak");
 }
 

@@ -90,6 +90,24 @@ fn without_a_region_the_store_is_asked_or_the_usual_one_is_taken() {
 }
 
 #[test]
+fn the_store_is_asked_for_the_region_once_and_not_at_all_if_the_request_names_one() {
+    for (region, most) in [(None, 1), (Some("eu-central-1"), 0)] {
+        let (agent, store) = (Agent::start(|_| {}), S3Server::start());
+        let destination = store.destination().with("/region", region);
+        let job = agent.succeed(Kind::Backup, &backup("job", &destination));
+        let filename = job["filename"].as_str().unwrap_or_default();
+        agent.succeed(Kind::Restore, &restore("job", &destination, filename));
+        // What is asked of the bucket itself, and not of an object or a list of them.
+        let requests = store.requests();
+        let of_bucket = requests.iter().filter(|line| {
+            let path = line.split(' ').nth(1).unwrap_or_default();
+            ["/bucket", "/bucket/"].contains(&path) || path.ends_with("?location") || path.ends_with("?location=")
+        });
+        assert!(of_bucket.count() <= most, "{region:?}: {requests:?}");
+    }
+}
+
+#[test]
 fn an_endpoint_that_is_none_never_ends_in_a_panic() {
     let agent = Agent::start(|env| {
         env.set("transfer_retry_timeout", "1s");
