@@ -37,6 +37,24 @@ pub struct Staging {
     pub own_directory: Option<Vec<FileEntry>>,
 }
 
+impl Staging {
+    fn entries(&self) -> impl Iterator<Item = &FileEntry> {
+        self.named.iter().chain(self.own_directory.iter().flatten())
+    }
+}
+
+impl FileEntry {
+    /// What stays the same when a file is only renamed.
+    fn content(&self) -> ((u64, u64), u64, i128) {
+        (self.identity, self.size_bytes, self.modified_ns)
+    }
+}
+
+/// Whether a restore could name the object: by the rule for `destination.filename`.
+fn can_be_asked_for(name: &str) -> bool {
+    !name.starts_with('-') && !name.contains(|c: char| c == '\\' || c.is_control())
+}
+
 /// The artifact was not found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no artifact: expected {expected:?} in directory_backup or in {id}/ there; {seen}")]
@@ -76,12 +94,15 @@ impl Found {
 /// If there is none, or no single one; the error says what was seen.
 pub fn choose(name: &ArtifactName, id: &str, before: &Staging, after: &Staging) -> Result<Found, NoArtifact> {
     let mut passed_over = Vec::new();
-    let mut judge = |entry: &FileEntry, old: bool| {
+    let known: Vec<_> = before.entries().map(FileEntry::content).collect();
+    let mut judge = |entry: &FileEntry| {
         let reason = match entry.kind {
             FileKind::Link => Some("a symbolic link"),
             FileKind::Other => Some("not a regular file"),
             FileKind::Regular if entry.name.starts_with('.') => Some("hidden"),
-            FileKind::Regular if old => Some("there before the script"),
+            // Whatever it is called now.
+            FileKind::Regular if known.contains(&entry.content()) => Some("there before the script"),
+            FileKind::Regular if !can_be_asked_for(&entry.name) => Some("a name that no restore may ask for"),
             FileKind::Regular => None,
         };
         if let Some(reason) = reason {
@@ -90,16 +111,15 @@ pub fn choose(name: &ArtifactName, id: &str, before: &Staging, after: &Staging) 
         reason.is_none()
     };
     if let Some(entry) = &after.named
-        && judge(entry, before.named.as_ref() == Some(entry))
+        && judge(entry)
     {
         return Ok(Found::Named(entry.clone()));
     }
-    let old = before.own_directory.as_deref().unwrap_or_default();
     let candidates: Vec<&FileEntry> = after
         .own_directory
         .iter()
         .flatten()
-        .filter(|entry| judge(entry, old.contains(entry)))
+        .filter(|entry| judge(entry))
         .collect();
     let exact = candidates.iter().find(|entry| entry.name == name.file_name());
     let by_stem: Vec<_> = candidates

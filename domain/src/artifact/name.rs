@@ -40,6 +40,9 @@ pub enum InvalidPattern {
     /// Not a file name.
     #[error("must make a file name: not empty, without / and control characters, not beginning with . or -")]
     NoFileName,
+    /// Two databases at once would write one file.
+    #[error("must hold {{id}}, or both {{host}} and {{database}}, so that no two jobs at work share a file")]
+    NotTellingApart,
 }
 
 impl Default for NamePattern {
@@ -98,7 +101,13 @@ impl NamePattern {
             });
             rest = after;
         }
-        Ok(Self(pieces))
+        // Jobs queue for host and database; whatever else a name leaves out, it must keep these apart.
+        let has = |piece| pieces.contains(&piece);
+        if has(Piece::Id) || (has(Piece::Host) && has(Piece::Database)) {
+            Ok(Self(pieces))
+        } else {
+            Err(InvalidPattern::NotTellingApart)
+        }
     }
 
     /// The name of the artifact of a job that leaves the queue at `at`.
@@ -232,8 +241,8 @@ mod tests {
             ("latest", "2018_11_06_07_05_10.0.0.1_my db.tar.gz"),
             ("{database}-{id}", "my db-job-1.tar.gz"),
             ("{id}.tar.gz", "job-1.tar.gz"),
-            ("a{date}T{time}b", "a2018_11_06T07_05_09b.tar.gz"),
-            ("plain", "plain.tar.gz"),
+            ("a{date}T{time}b{id}", "a2018_11_06T07_05_09bjob-1.tar.gz"),
+            ("{database}@{host}", "my db@10.0.0.1.tar.gz"),
         ] {
             assert_eq!(name_by(pattern), name, "{pattern}");
         }
@@ -255,6 +264,9 @@ mod tests {
             ("{user}", InvalidPattern::UnknownPlaceholder("user".to_owned())),
             ("{minute}", InvalidPattern::UnknownPlaceholder("minute".to_owned())),
             ("{}", InvalidPattern::UnknownPlaceholder(String::new())),
+            ("plain", InvalidPattern::NotTellingApart),
+            ("{host}_{date}", InvalidPattern::NotTellingApart),
+            ("{database}_{date}_{time}", InvalidPattern::NotTellingApart),
         ] {
             assert_eq!(NamePattern::parse(pattern), Err(reason), "{pattern:?}");
         }
@@ -263,9 +275,10 @@ mod tests {
     #[test]
     fn a_taken_name_gets_a_number_in_the_right_place() {
         let id = JobId::parse("j").expect("an id");
-        let name = NamePattern::parse("h_db")
-            .expect("a pattern")
-            .name("", "", &id, DateTime::UNIX_EPOCH);
+        let name =
+            NamePattern::parse("{host}_{database}")
+                .expect("a pattern")
+                .name("h", "db", &id, DateTime::UNIX_EPOCH);
         for (file, second) in [
             ("h_db.tar.gz", "h_db_2.tar.gz"),
             ("h_db", "h_db_2"),

@@ -1,6 +1,9 @@
 //! From what a client sent to what the agent does, with all faults at once.
 
-use std::path::{Component, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Component, PathBuf},
+};
 
 use chrono::DateTime;
 
@@ -100,6 +103,20 @@ impl Check {
             path: self.optional("destination.path", draft.path.clone()),
             filename_prefix: self.optional("destination.filenamePrefix", draft.filename_prefix.clone()),
         };
+        // Members of other types are ignored, but no string may hold a NUL.
+        for (path, text) in [
+            ("destination.filename", &draft.filename),
+            ("destination.username", &draft.username),
+        ] {
+            self.optional(path, text.clone());
+        }
+        for (path, secret) in [
+            ("destination.authKey", &draft.auth_key),
+            ("destination.authSecret", &draft.auth_secret),
+            ("destination.password", &draft.password),
+        ] {
+            self.secret(path, secret.clone());
+        }
         let store = match kind.as_str() {
             "" => return None,
             "S3" => Store::S3(self.s3(draft, rules, skip_ssl)),
@@ -182,8 +199,15 @@ impl Check {
                 "SWIFT is not yet supported by this agent; use S3 or FILE",
             );
         }
+        let auth_url = self.required("destination.authUrl", draft.auth_url);
+        // It is shown in logs, so it must not hold credentials.
+        if let Err(problem) = endpoint::complete(&auth_url, false)
+            && !auth_url.is_empty()
+        {
+            self.faults.add("destination.authUrl", problem);
+        }
         SwiftStore {
-            auth_url: self.required("destination.authUrl", draft.auth_url),
+            auth_url,
             domain: self.required("destination.domain", draft.domain),
             container_name: self.required("destination.container_name", draft.container_name),
             project_name: self.required("destination.project_name", draft.project_name),
@@ -221,6 +245,7 @@ impl Check {
             database: self.name_part(&path("database"), draft.database),
         };
         let mut parameters: Vec<Parameter> = Vec::with_capacity(draft.parameters.len());
+        let mut places: HashMap<String, usize> = HashMap::new();
         for (name, value) in draft.parameters {
             let path = format!("{kind}.parameters.{}", name.escape_debug());
             if let Some(refusal) = refusal_of_name(&name, agent_variables) {
@@ -233,9 +258,13 @@ impl Check {
                 continue;
             }
             let value = self.secret(&path, Some(value));
-            match parameters.iter_mut().find(|parameter| parameter.name == name) {
-                Some(earlier) => earlier.value = value,
-                None => parameters.push(Parameter { name, value }),
+            // Of one name given twice the last value counts.
+            match places.get(&name) {
+                Some(place) => parameters[*place].value = value,
+                None => {
+                    places.insert(name.clone(), parameters.len());
+                    parameters.push(Parameter { name, value });
+                }
             }
         }
         (service, parameters)

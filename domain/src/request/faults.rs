@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// More than a person reads. A body of a megabyte can hold a hundred thousand.
+const MAX_FAULTS: usize = 100;
+
 /// One member that is missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -19,7 +22,7 @@ impl Faults {
     /// Adds a fault, unless the member has one already: the first says what to mend.
     pub fn add(&mut self, path: impl Into<String>, problem: impl Into<String>) {
         let path = path.into();
-        if !self.has(&path) {
+        if self.0.len() < MAX_FAULTS && !self.has(&path) {
             self.0.push(Fault {
                 path,
                 problem: problem.into(),

@@ -146,6 +146,10 @@ fn what_could_do_harm_as_a_name_or_an_argument_is_refused() {
             d.destination.filename_prefix = Some("x".repeat(800))
         }),
         ("destination.type", |d| d.destination.kind = text("FTP")),
+        ("destination.username", |d| d.destination.username = text("x\0")),
+        ("destination.password", |d| {
+            d.destination.password = Some(Secret::new("x\0"));
+        }),
         ("restore.parameters.PATH", |d| {
             d.service.parameters = vec![("PATH".to_owned(), Secret::default())]
         }),
@@ -197,6 +201,30 @@ fn the_artifact_s_name_fits_a_file_system() {
     }
     let faults = faults_of(JobKind::Backup, |d| d.service.database = Some("é".repeat(115)));
     assert!(faults.contains("bytes"), "bytes count, not characters: {faults:?}");
+}
+
+#[test]
+fn a_hundred_thousand_parameters_take_no_time_and_as_many_faults_are_cut() {
+    let mut draft = draft(JobKind::Backup, "j");
+    draft.service.parameters = (0..100_000).map(|n| (format!("p{n}"), Secret::new("x"))).collect();
+    let request = draft.check(&open_rules(), Faults::default()).expect("no faults");
+    assert_eq!(request.parameters.len(), 100_000);
+    let faults = faults_of(JobKind::Backup, |d| {
+        d.service.parameters = (0..100_000).map(|n| (format!("{n}"), Secret::new("x"))).collect();
+    });
+    assert_eq!(faults.split("; ").count(), 100);
+}
+
+#[test]
+fn a_swift_address_holds_no_credentials() {
+    let faults = faults_of(JobKind::Backup, |d| {
+        d.destination.kind = text("SWIFT");
+        d.destination.auth_url = text("https://user:pw@keystone/v3");
+    });
+    assert!(
+        faults.contains("destination.authUrl must be a plain address"),
+        "{faults}"
+    );
 }
 
 #[test]

@@ -7,9 +7,9 @@ const NAME: &str = "h_db.tar.gz";
 
 fn name() -> ArtifactName {
     let id = JobId::parse("j").expect("an id");
-    NamePattern::parse("h_db")
+    NamePattern::parse("{host}_{database}")
         .expect("a pattern")
-        .name("", "", &id, DateTime::UNIX_EPOCH)
+        .name("h", "db", &id, DateTime::UNIX_EPOCH)
 }
 
 fn entry(name: &str, kind: FileKind) -> FileEntry {
@@ -82,6 +82,11 @@ fn what_is_no_artifact_or_no_single_one_is_said() {
             "\"d\" (not a regular file)",
         ),
         (staging(None, &[file(".x")]), "\".x\" (hidden)"),
+        (
+            staging(None, &[file("-x")]),
+            "\"-x\" (a name that no restore may ask for)",
+        ),
+        (staging(None, &[file("a\\b")]), "(a name that no restore may ask for)"),
     ] {
         let none = choice(&after).expect_err(said).to_string();
         assert!(none.contains(said), "{none}");
@@ -122,6 +127,19 @@ fn a_file_counts_only_if_the_script_has_touched_it() {
             };
             assert!(choose(&name(), "j", &before, &after).is_ok(), "{new:?}");
         }
+    }
+}
+
+#[test]
+fn a_stale_file_is_not_made_new_by_a_new_name_or_place() {
+    let old = file("old");
+    let before = staging(None, std::slice::from_ref(&old));
+    let renamed = FileEntry {
+        name: NAME.to_owned(),
+        ..old.clone()
+    };
+    for after in [staging(Some(renamed.clone()), &[]), staging(None, &[renamed])] {
+        assert!(choose(&name(), "j", &before, &after).is_err(), "{after:?}");
     }
 }
 
