@@ -5,7 +5,7 @@ mod config;
 mod demo;
 mod serve;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -13,6 +13,9 @@ use config::Config;
 
 /// The exit code for a bad configuration or command line, as argument parsers use it.
 const USAGE: u8 = 2;
+
+/// How long what is still at work at the end may take.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match Cli::parse().command.unwrap_or(Command::Serve) {
@@ -51,7 +54,12 @@ fn run(future: impl Future<Output = ExitCode>) -> ExitCode {
         unreachable!("nothing has installed a TLS provider before");
     }
     match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(future),
+        Ok(runtime) => {
+            let code = runtime.block_on(future);
+            // What hangs on a disk or a mount must not hold the exit.
+            runtime.shutdown_timeout(LAST_MOMENT);
+            code
+        }
         Err(error) => {
             eprintln!("the runtime could not be started: {error}");
             ExitCode::FAILURE

@@ -11,6 +11,7 @@ use adapters::{
     workspace::{LocalWorkspace, WorkspaceSettings},
 };
 use domain::{
+    job::JobKey,
     ports::JobApi,
     script::NOT_INHERITED,
     service::{JobService, Ports},
@@ -120,8 +121,16 @@ fn make_directory(variable: &str, path: &Path, mode: u32) -> Result<(), String> 
 async fn stop_in_order(mut signals: Signals, service: &JobService, stop: &CancellationToken) {
     signals.next().await;
     service.stop_taking_jobs();
-    let at_work = names(service);
+    let at_work = names(&service.at_work());
     tracing::info!(at_work, "stopping: no new jobs are taken, those at work are waited for");
+    let waiting = service.waiting();
+    if !waiting.is_empty() {
+        let waiting = names(&waiting);
+        tracing::warn!(
+            waiting,
+            "these jobs waited and are not begun; their clients must send them again"
+        );
+    }
     let at_end = async {
         while !service.at_work().is_empty() {
             tokio::time::sleep(STOP_POLL).await;
@@ -130,15 +139,15 @@ async fn stop_in_order(mut signals: Signals, service: &JobService, stop: &Cancel
     tokio::select! {
         () = at_end => {}
         () = signals.next() => {
-            let left = names(service);
-            tracing::error!(left, "told to stop at once: these jobs were left, and their databases may stay locked");
+            let left = names(&service.at_work());
+            tracing::error!(left, "told to stop at once: these jobs were left; their databases may stay locked, and parts of their uploads may stay in the store");
         }
     }
     stop.cancel();
 }
 
-fn names(service: &JobService) -> String {
-    let keys: Vec<String> = service.at_work().iter().map(ToString::to_string).collect();
+fn names(keys: &[JobKey]) -> String {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     keys.join(" ")
 }
 

@@ -116,6 +116,12 @@ impl Job {
         Ok(())
     }
 
+    /// Ends the job as failed where it stands, when nobody is left who could take it further.
+    pub(crate) fn abandon(&mut self, reason: &str) {
+        self.ended_at = self.events.last().map(|(at, _)| *at).or(Some(self.accepted_at));
+        self.status = self.status.abandoned(reason);
+    }
+
     /// What tells this job from all others.
     #[must_use]
     pub fn key(&self) -> JobKey {

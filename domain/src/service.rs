@@ -13,10 +13,7 @@ mod run;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -34,7 +31,6 @@ use crate::{
 use panics::catch_panic;
 pub use registry::QueueLimits;
 use registry::Registry;
-use run::JobRun;
 
 /// What the domain needs of the world.
 #[derive(Debug, Clone)]
@@ -76,7 +72,6 @@ struct Inner {
     ports: Ports,
     settings: ServiceSettings,
     registry: Mutex<Registry>,
-    stopping: AtomicBool,
 }
 
 impl fmt::Debug for JobService {
@@ -97,14 +92,13 @@ impl JobService {
                 ports,
                 settings,
                 registry,
-                stopping: AtomicBool::new(false),
             }),
         }
     }
 
     /// Takes no new jobs from now on, and begins none that waits. Jobs at work go on.
     pub fn stop_taking_jobs(&self) {
-        self.inner.stopping.store(true, Ordering::SeqCst);
+        self.inner.registry().stop();
     }
 
     /// The jobs at work.
@@ -113,17 +107,20 @@ impl JobService {
         self.inner.registry().at_work()
     }
 
+    /// The accepted jobs that wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<JobKey> {
+        self.inner.registry().waiting()
+    }
+
     /// Begins every waiting job whose turn it is.
     fn begin_what_can_begin(&self) {
-        if self.inner.stopping.load(Ordering::SeqCst) {
-            return;
-        }
         // The lock is released before anything is spawned: a spawner may run the job at once.
         let ready = self.inner.registry().take_ready();
         for job in ready {
             let key = job.key();
-            let run = JobRun::new(self.clone(), job);
-            self.inner.ports.spawner.spawn(&key, Box::pin(run.walk()));
+            let course = run::course(self.clone(), job);
+            self.inner.ports.spawner.spawn(&key, Box::pin(course));
         }
     }
 }
@@ -138,13 +135,10 @@ impl Inner {
 #[async_trait]
 impl JobApi for JobService {
     fn takes_jobs(&self) -> bool {
-        !self.inner.stopping.load(Ordering::SeqCst)
+        !self.inner.registry().is_stopping()
     }
 
     async fn start(&self, request: JobRequest) -> Result<(), StartError> {
-        if !self.takes_jobs() {
-            return Err(StartError::Stopping);
-        }
         let inner = &self.inner;
         let job = Job::accepted(request, inner.settings.policy, inner.ports.clock.now());
         let key = job.key();
@@ -170,7 +164,7 @@ impl JobApi for JobService {
     }
 
     async fn find(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError> {
-        if let Some(view) = self.inner.registry().view(key) {
+        if let Some(view) = self.inner.registry().recorded(key) {
             return Ok(Some(view));
         }
         let job = self.inner.ports.jobs.find(key).await?;

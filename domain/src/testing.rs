@@ -42,24 +42,36 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// A clock that stands still until it is told to go on. It begins at 2018-11-06 17:05:39.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now_ms: AtomicI64,
+    is_broken: AtomicBool,
+}
 
 impl Default for ManualClock {
     fn default() -> Self {
-        Self(AtomicI64::new(1_541_523_939_000))
+        Self {
+            now_ms: AtomicI64::new(1_541_523_939_000),
+            is_broken: AtomicBool::new(false),
+        }
     }
 }
 
 impl ManualClock {
     /// Moves the hands.
     pub fn advance(&self, by: TimeDelta) {
-        self.0.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+        self.now_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+
+    /// The next who asks for the time brings about a panic.
+    pub fn break_once(&self) {
+        self.is_broken.store(true, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.0.load(Ordering::SeqCst)).expect("a time")
+        assert!(!self.is_broken.swap(false, Ordering::SeqCst), "the clock is broken");
+        DateTime::from_timestamp_millis(self.now_ms.load(Ordering::SeqCst)).expect("a time")
     }
 }
 
@@ -173,9 +185,27 @@ pub struct FakeJobStore {
     jobs: Mutex<HashMap<JobKey, Job>>,
     writes: Mutex<Vec<Job>>,
     fails: AtomicBool,
+    holds: Arc<AtomicBool>,
+}
+
+/// Holds what waits for it until it is opened.
+#[derive(Debug)]
+pub struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    /// Lets all through. Who waits must be polled again.
+    pub fn open(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
 
 impl FakeJobStore {
+    /// From now on new jobs wait at a gate before they are written.
+    pub fn hold_inserts(&self) -> Gate {
+        self.holds.store(true, Ordering::SeqCst);
+        Gate(Arc::clone(&self.holds))
+    }
+
     /// From now on every write fails, or none does.
     pub fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
@@ -199,6 +229,11 @@ impl FakeJobStore {
 #[async_trait]
 impl JobStore for FakeJobStore {
     async fn insert(&self, job: &Job) -> Result<(), JobStoreError> {
+        poll_fn(|_| match self.holds.load(Ordering::SeqCst) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
         self.write(job)
     }
 

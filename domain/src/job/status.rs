@@ -1,6 +1,6 @@
 //! Where a job stands, and what may follow what.
 
-use super::{Failure, JobEvent};
+use super::{Failure, FailureCause, JobEvent};
 use crate::plan::{FailurePolicy, Step, after_failure};
 
 /// The state of a job. Each variant holds what is true only then.
@@ -131,6 +131,20 @@ impl JobStatus {
                 event: Box::new(event.clone()),
             }),
         }
+    }
+
+    /// The end of a job that nobody can take further: failed in the step at work, or before the next.
+    pub(super) fn abandoned(&self, reason: &str) -> Self {
+        let step = match self {
+            Self::Running { step, .. } => Some(*step),
+            Self::Queued | Self::Between { .. } | Self::Succeeded | Self::Failed { .. } => self.next_step(),
+        };
+        let mut failures = self.failures().to_vec();
+        failures.push(Failure {
+            step: step.unwrap_or(Step::Prepare),
+            cause: FailureCause::Error(reason.to_owned()),
+        });
+        Self::Failed { failures }
     }
 
     /// Whether the job is at its end.

@@ -33,6 +33,7 @@ impl Default for QueueLimits {
 #[derive(Debug)]
 pub(super) struct Registry {
     limits: QueueLimits,
+    is_stopping: bool,
     jobs: Vec<Entry>,
     object_names: HashMap<JobKey, HashSet<String>>,
 }
@@ -45,8 +46,8 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Being recorded; it has its place in the queue, but must not begin.
-    Recorded,
+    /// It has its place in the queue, but must neither begin nor be seen yet.
+    BeingRecorded,
     Waiting,
     AtWork,
     /// At its end, which could not be recorded: shown from here.
@@ -57,6 +58,7 @@ impl Registry {
     pub(super) fn new(limits: QueueLimits) -> Self {
         Self {
             limits,
+            is_stopping: false,
             jobs: Vec::new(),
             object_names: HashMap::new(),
         }
@@ -65,6 +67,9 @@ impl Registry {
     /// Takes the job's id and its place in the queue, if both are free. It begins only after
     /// [`Registry::enqueue`].
     pub(super) fn admit(&mut self, job: Job) -> Result<(), StartError> {
+        if self.is_stopping {
+            return Err(StartError::Stopping);
+        }
         if let Some(view) = self.view(&job.key()) {
             return Err(StartError::Duplicate(Box::new(view)));
         }
@@ -79,7 +84,7 @@ impl Registry {
         // Those that are ready begin as soon as they are recorded: they hold no place.
         let waiting = self.jobs.len() - running - ended - ready.len();
         let newest = self.jobs.last_mut().expect("a job was just added");
-        newest.stage = Stage::Recorded;
+        newest.stage = Stage::BeingRecorded;
         if !can_begin_at_once && waiting > self.limits.waiting {
             self.jobs.pop();
             return Err(StartError::Full {
@@ -88,6 +93,15 @@ impl Registry {
             });
         }
         Ok(())
+    }
+
+    /// From now on no job is admitted, and none begins.
+    pub(super) fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping
     }
 
     /// Lets an admitted job begin when its turn comes.
@@ -99,6 +113,9 @@ impl Registry {
 
     /// Marks the waiting jobs whose turn it is as being at work, and returns them.
     pub(super) fn take_ready(&mut self) -> Vec<Job> {
+        if self.is_stopping {
+            return Vec::new();
+        }
         let ready = self.ready();
         let mut taken = Vec::new();
         for index in ready {
@@ -132,7 +149,7 @@ impl Registry {
         for (index, entry) in self.jobs.iter().enumerate() {
             match entry.stage {
                 Stage::AtWork | Stage::Ended => continue,
-                Stage::Recorded | Stage::Waiting => {}
+                Stage::BeingRecorded | Stage::Waiting => {}
             }
             // A job that must wait still claims its database: no later one may overtake it there.
             let is_first_of_its_database = claimed.insert(database_of(&entry.job));
@@ -170,6 +187,14 @@ impl Registry {
         }
     }
 
+    /// Ends a job whose course broke off, as failed, and shows it from here.
+    pub(super) fn abandon(&mut self, key: &JobKey, reason: &str) {
+        if let Some(entry) = self.entry(key) {
+            entry.job.abandon(reason);
+        }
+        self.retire(key);
+    }
+
     /// Drops a job that was retired, and says whether it was there.
     pub(super) fn forget_finished(&mut self, key: &JobKey) -> bool {
         let is_retired = self.entry(key).is_some_and(|entry| entry.stage == Stage::Ended);
@@ -194,17 +219,35 @@ impl Registry {
         !is_held
     }
 
+    /// The job that has this key, recorded or not.
     pub(super) fn view(&self, key: &JobKey) -> Option<JobView> {
+        self.find(key).map(|entry| entry.job.view())
+    }
+
+    /// The job as clients may see it: not before it is recorded.
+    pub(super) fn recorded(&self, key: &JobKey) -> Option<JobView> {
+        let entry = self.find(key)?;
+        (entry.stage != Stage::BeingRecorded).then(|| entry.job.view())
+    }
+
+    fn find(&self, key: &JobKey) -> Option<&Entry> {
         self.jobs
             .iter()
             .find(|entry| entry.job.kind() == key.kind && entry.job.request().id == key.id)
-            .map(|entry| entry.job.view())
     }
 
     pub(super) fn at_work(&self) -> Vec<JobKey> {
+        self.keys_of(Stage::AtWork)
+    }
+
+    pub(super) fn waiting(&self) -> Vec<JobKey> {
+        self.keys_of(Stage::Waiting)
+    }
+
+    fn keys_of(&self, stage: Stage) -> Vec<JobKey> {
         self.jobs
             .iter()
-            .filter(|entry| entry.stage == Stage::AtWork)
+            .filter(|entry| entry.stage == stage)
             .map(|entry| entry.job.key())
             .collect()
     }

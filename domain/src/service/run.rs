@@ -14,17 +14,24 @@ pub(super) struct JobRun {
     hands: Hands,
 }
 
-impl JobRun {
-    pub(super) fn new(service: JobService, job: Job) -> Self {
-        Self {
-            service,
-            job,
-            hands: Hands::default(),
-        }
+/// The course of a job to its end. Steps and records catch panics where they happen; should one
+/// escape all the same, the job still ends, as failed, and makes room.
+pub(super) async fn course(service: JobService, job: Job) {
+    let key = job.key();
+    let run = JobRun {
+        service: service.clone(),
+        job,
+        hands: Hands::default(),
+    };
+    if let Err(panic) = catch_panic(run.walk()).await {
+        service.inner.registry().abandon(&key, &panic);
+        service.begin_what_can_begin();
     }
+}
 
+impl JobRun {
     /// Walks the plan to its end, whatever fails on the way, and makes room for the next job.
-    pub(super) async fn walk(mut self) {
+    async fn walk(mut self) {
         let started = self.started();
         self.record_or_keep(started).await;
         while let Some(step) = self.job.status().next_step() {

@@ -1,6 +1,8 @@
 //! What is recorded, and when clients can see it.
 
 use super::bench::{Bench, Setup, key};
+use std::future::Future;
+
 use crate::{
     job::{Job, JobEvent, JobStatus},
     plan::{FailurePolicy, JobKind, Phase, Step, Transfer},
@@ -106,6 +108,43 @@ fn an_unfinished_job_is_not_removed() {
     let refused = block_on(bench.service.remove(&key));
     assert!(matches!(refused, Err(RemoveError::Unfinished(_))), "{refused:?}");
     assert!(block_on(bench.service.find(&key)).expect("it can be read").is_some());
+}
+
+#[test]
+fn a_job_whose_course_breaks_off_is_failed_and_makes_room() {
+    let mut setup = Setup::default();
+    setup.settings.limits.at_work = 1;
+    let bench = Bench::new(setup);
+    for id in ["a", "b"] {
+        block_on(bench.service.start(request(JobKind::Backup, id, Transfer::ByAgent))).expect("it is accepted");
+    }
+    bench.clock.break_once();
+    bench.spawner.run_until_stalled();
+    let view = bench.view(&key(JobKind::Backup, "a"));
+    assert!(matches!(view.status, JobStatus::Failed { .. }), "{:?}", view.status);
+    assert!(view.error_message().is_some_and(|text| text.contains("a panic")));
+    assert_eq!(bench.view(&key(JobKind::Backup, "b")).status, JobStatus::Succeeded);
+    assert!(bench.service.at_work().is_empty());
+}
+
+#[test]
+fn a_job_neither_begins_nor_is_seen_before_it_is_recorded() {
+    let bench = Bench::new(Setup::default());
+    let key = key(JobKind::Backup, "j");
+    let mut gate = bench.jobs.hold_inserts();
+    let start = bench.service.start(request(JobKind::Backup, "j", Transfer::ByAgent));
+    let mut start = std::pin::pin!(start);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(start.as_mut().poll(&mut context).is_pending());
+    bench.spawner.run_until_stalled();
+    assert!(bench.diary().is_empty(), "{:?}", bench.diary());
+    assert!(block_on(bench.service.find(&key)).expect("it can be read").is_none());
+    let again = block_on(bench.service.start(request(JobKind::Backup, "j", Transfer::ByAgent)));
+    assert!(matches!(again, Err(StartError::Duplicate(_))), "{again:?}");
+    gate.open();
+    assert!(start.as_mut().poll(&mut context).is_ready());
+    bench.spawner.run_until_stalled();
+    assert_eq!(bench.view(&key).status, JobStatus::Succeeded);
 }
 
 #[test]
