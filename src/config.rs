@@ -26,8 +26,6 @@ use variables::Variables;
 const DEFAULT_SCRIPTS_PATH: &str = "/var/vcap/jobs/backup-agent/backup";
 /// The persistent disk of a BOSH VM.
 const BOSH_STORE: &str = "/var/vcap/store";
-/// How long a store may fail without progress.
-const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Every variable that configures the agent, in the order of the README. No request may set one of
 /// them for scripts.
@@ -56,6 +54,7 @@ pub(crate) const NAMES: &[&str] = &[
     "swap_s3_endpoint_and_region",
     "transfer_retry_timeout",
     "state_directory",
+    "RUST_LOG",
 ];
 
 /// A configuration without faults.
@@ -68,6 +67,7 @@ pub(crate) struct Config {
     pub(crate) interpreter: Interpreter,
     pub(crate) allowed_to_delete_files: bool,
     pub(crate) transfer_retry_timeout: Duration,
+    pub(crate) log_filter: String,
     pub(crate) state_directory: PathBuf,
     pub(crate) service: ServiceSettings,
     pub(crate) rules: RequestRules,
@@ -103,8 +103,8 @@ impl Config {
         let host = vars.parsed("client_address", "0.0.0.0", values::ip_address);
         let skip_storage = vars.parsed("skip_storage", "false", values::boolean);
         let directories = Directories {
-            backup: vars.directory("directory_backup", !skip_storage),
-            restore: vars.directory("directory_restore", !skip_storage),
+            backup: vars.storage_directory("directory_backup", skip_storage),
+            restore: vars.storage_directory("directory_restore", skip_storage),
         };
         let scripts_path = vars.directory_with_alias("scripts_path", "scrips_path", DEFAULT_SCRIPTS_PATH);
         let allowed_to_delete_files = vars.parsed("allowed_to_delete_files", "false", values::boolean);
@@ -130,9 +130,8 @@ impl Config {
             keep_unsent_artifact: vars.parsed("keep_unsent_artifact", "false", values::boolean),
         };
         let swapped = vars.parsed("swap_s3_endpoint_and_region", "false", values::boolean);
-        let transfer_retry_timeout = vars
-            .optional("transfer_retry_timeout", values::duration)
-            .unwrap_or(DEFAULT_RETRY_TIMEOUT);
+        let transfer_retry_timeout = vars.parsed("transfer_retry_timeout", "3m", values::duration);
+        let log_filter = vars.parsed("RUST_LOG", "info", values::log_filter);
         let mut warnings = Vec::new();
         let state_directory = state_directory(
             &mut vars,
@@ -141,6 +140,7 @@ impl Config {
             skip_storage,
             &mut warnings,
         );
+        vars.show("state_directory", &state_directory);
         let (faults, summary) = vars.finish();
         if !faults.is_empty() {
             return Err(ConfigFaults(faults));
@@ -153,6 +153,7 @@ impl Config {
             interpreter,
             allowed_to_delete_files,
             transfer_retry_timeout,
+            log_filter,
             state_directory,
             rules: RequestRules {
                 default_s3_endpoint,
@@ -194,7 +195,7 @@ fn state_directory(
     skip_storage: bool,
     warnings: &mut Vec<String>,
 ) -> PathBuf {
-    if let Some(directory) = vars.directory("state_directory", false) {
+    if let Some(directory) = vars.directory("state_directory") {
         return directory;
     }
     if Path::new(BOSH_STORE).is_dir() {

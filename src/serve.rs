@@ -29,7 +29,7 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Serves until a signal says to stop and the jobs at work have ended.
 pub(crate) async fn serve(config: Config) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::new(&config.log_filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

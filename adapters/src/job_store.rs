@@ -11,6 +11,10 @@ use domain::{
     ports::{JobStore, JobStoreError},
 };
 
+/// What the finished jobs' logs may take together; clients seldom remove jobs, and scripts may write
+/// a megabyte each time.
+const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;
+
 /// Keeps jobs in memory: they are gone when the agent ends. Of finished jobs the newest stay.
 #[derive(Debug)]
 pub struct MemoryJobStore {
@@ -23,6 +27,31 @@ struct Jobs {
     by_key: HashMap<JobKey, Job>,
     /// The finished ones, oldest first.
     finished: VecDeque<JobKey>,
+    /// What the logs of the finished ones take.
+    log_bytes: usize,
+}
+
+impl Jobs {
+    fn finish(&mut self, job: &Job) {
+        self.finished.push_back(job.key());
+        self.log_bytes += log_bytes(job);
+    }
+
+    fn forget(&mut self, key: &JobKey) -> bool {
+        let Some(job) = self.by_key.remove(key) else {
+            return false;
+        };
+        if job.status().is_finished() {
+            self.finished.retain(|finished| finished != key);
+            self.log_bytes -= log_bytes(&job);
+        }
+        true
+    }
+}
+
+fn log_bytes(job: &Job) -> usize {
+    let logs = job.view().logs;
+    logs.iter().map(|(_, log)| log.stdout.len() + log.stderr.len()).sum()
 }
 
 impl MemoryJobStore {
@@ -52,10 +81,12 @@ impl JobStore for MemoryJobStore {
         let mut jobs = self.jobs();
         jobs.by_key.insert(job.key(), job.clone());
         if job.status().is_finished() {
-            jobs.finished.push_back(job.key());
-            while jobs.finished.len() > self.max_finished {
-                if let Some(oldest) = jobs.finished.pop_front() {
-                    jobs.by_key.remove(&oldest);
+            jobs.finish(job);
+            // The newest always stays: somebody waits for it.
+            while jobs.finished.len() > self.max_finished || (jobs.log_bytes > MAX_LOG_BYTES && jobs.finished.len() > 1)
+            {
+                if let Some(oldest) = jobs.finished.front().cloned() {
+                    jobs.forget(&oldest);
                 }
             }
         }
@@ -67,9 +98,7 @@ impl JobStore for MemoryJobStore {
     }
 
     async fn remove(&self, key: &JobKey) -> Result<bool, JobStoreError> {
-        let mut jobs = self.jobs();
-        jobs.finished.retain(|finished| finished != key);
-        Ok(jobs.by_key.remove(key).is_some())
+        Ok(self.jobs().forget(key))
     }
 }
 

@@ -86,6 +86,8 @@ fn a_bad_value_is_a_fault_that_names_its_variable() {
         ("transfer_retry_timeout", "+3s"),
         ("transfer_retry_timeout", "3 m"),
         ("transfer_retry_timeout", "99999999999999999999h"),
+        ("transfer_retry_timeout", "5000000000000000h"),
+        ("RUST_LOG", "adapters=loud"),
     ] {
         let ConfigFaults(faults) = parse(&[(name, value)]).expect_err(name);
         assert_eq!(faults.len(), 1, "{name}={value}: {faults:?}");
@@ -137,6 +139,30 @@ fn either_spelling_of_the_scripts_path_is_taken() {
     ] {
         let config = parse(settings).expect("a good configuration");
         assert_eq!(config.scripts_path, Path::new("/x"), "{settings:?}");
+    }
+}
+
+#[test]
+fn the_summary_shows_what_is_in_force() {
+    let config = parse(&[]).expect("a good configuration");
+    for name in NAMES {
+        let is_shown = config.summary.iter().any(|(shown, _)| shown == name);
+        let is_empty_by_default = ["scrips_path", "default_s3_endpoint"].contains(name);
+        assert_eq!(is_shown, !is_empty_by_default, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_utf_8_is_one_fault() {
+    use std::os::unix::ffi::OsStringExt;
+    for name in ["client_password", "directory_backup", "client_port"] {
+        let config = Config::parse(|asked| match REQUIRED.iter().find(|(known, _)| *known == asked) {
+            _ if asked == name => Some(OsString::from_vec(vec![0xff])),
+            Some((_, value)) => Some(value.into()),
+            None => None,
+        });
+        let ConfigFaults(faults) = config.expect_err(name);
+        assert_eq!(faults, [format!("{name} is not UTF-8")]);
     }
 }
 

@@ -30,9 +30,12 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Longer than anybody means, and short enough to be added to any instant.
+const LONGEST_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// `90s`, `10m`, `2h`
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let problem = || "must be a duration like 90s, 10m or 2h".to_owned();
+    let problem = || "must be a duration like 90s, 10m or 2h, of a year at most".to_owned();
     let unit_seconds: u64 = match text.chars().last() {
         Some('s') => 1,
         Some('m') => 60,
@@ -45,6 +48,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     number
         .and_then(|number| number.checked_mul(unit_seconds))
         .map(Duration::from_secs)
+        .filter(|duration| *duration <= LONGEST_DURATION)
         .ok_or_else(problem)
 }
 
@@ -69,4 +73,12 @@ pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, St
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         format!("must be one of {}", names.join(", "))
     })
+}
+
+/// A filter of log lines, as the tracing crates write it: `info`, `adapters=debug` …
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("must be a log filter like info or adapters=debug".to_owned()),
+    }
 }

@@ -1,6 +1,9 @@
 //! Reads variables, and remembers what was wrong and what is in force.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use domain::secret::Secret;
 
@@ -24,10 +27,12 @@ impl<'a> Variables<'a> {
 
     /// A variable that must be set, and is not shown.
     pub(super) fn secret(&mut self, name: &'static str) -> Secret {
+        let faults = self.faults.len();
         let value = self.text(name);
         match &value {
             Some(_) => self.summary.push((name, "(set)".to_owned())),
-            None => self.fault(name, "is required, and must not be empty"),
+            None if self.faults.len() == faults => self.fault(name, "is required, and must not be empty"),
+            None => {}
         }
         Secret::new(value.unwrap_or_default())
     }
@@ -68,10 +73,16 @@ impl<'a> Variables<'a> {
     }
 
     /// A directory; a relative path is taken from the working directory.
-    pub(super) fn directory(&mut self, name: &'static str, is_required: bool) -> Option<PathBuf> {
-        let directory = self.optional(name, absolute);
-        if is_required && directory.is_none() && self.text(name).is_none() {
-            self.fault(name, "is required (but with skip_storage=true)");
+    pub(super) fn directory(&mut self, name: &'static str) -> Option<PathBuf> {
+        self.optional(name, absolute)
+    }
+
+    /// A directory that is needed, but where scripts move the bytes.
+    pub(super) fn storage_directory(&mut self, name: &'static str, skip_storage: bool) -> Option<PathBuf> {
+        let faults = self.faults.len();
+        let directory = self.directory(name);
+        if directory.is_none() && !skip_storage && self.faults.len() == faults {
+            self.fault(name, "is required, but with skip_storage=true");
         }
         directory
     }
@@ -83,7 +94,7 @@ impl<'a> Variables<'a> {
         alias: &'static str,
         default: &'static str,
     ) -> PathBuf {
-        let (by_name, by_alias) = (self.directory(name, false), self.directory(alias, false));
+        let (by_name, by_alias) = (self.directory(name), self.directory(alias));
         match (by_name, by_alias) {
             (Some(one), Some(other)) if one != other => {
                 self.fault(
@@ -97,6 +108,13 @@ impl<'a> Variables<'a> {
                 self.summary.push((name, default.to_owned()));
                 PathBuf::from(default)
             }
+        }
+    }
+
+    /// Shows what is in force where the variable does not say it.
+    pub(super) fn show(&mut self, name: &'static str, value: &Path) {
+        if !self.summary.iter().any(|(known, _)| *known == name) {
+            self.summary.push((name, value.display().to_string()));
         }
     }
 
@@ -115,10 +133,7 @@ impl<'a> Variables<'a> {
         match value.into_string() {
             Ok(text) => Some(text),
             Err(_) => {
-                let problem = "is not UTF-8";
-                if !self.faults.iter().any(|fault| fault == &format!("{name} {problem}")) {
-                    self.fault(name, problem);
-                }
+                self.fault(name, "is not UTF-8");
                 None
             }
         }

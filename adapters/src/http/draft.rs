@@ -3,7 +3,7 @@
 use domain::{
     job::JobId,
     plan::JobKind,
-    request::{DestinationDraft, Draft, Faults, ServiceDraft},
+    request::{DestinationDraft, Draft, Faults, RequestRules, ServiceDraft},
     secret::Secret,
 };
 use serde_json::value::RawValue;
@@ -31,9 +31,15 @@ pub(super) fn id(members: &Members<'_>) -> Result<JobId, Faults> {
     Err(faults)
 }
 
-/// Reads a trigger's members. What has the wrong type is noted in the faults.
-pub(super) fn read(kind: JobKind, id: JobId, members: Members<'_>) -> (Draft, Faults) {
-    let mut faults = Faults::default();
+/// All that is wrong with a request whose id is wrong already.
+pub(super) fn all_faults(kind: JobKind, members: Members<'_>, of_id: Faults, rules: &RequestRules) -> Faults {
+    let stand_in = JobId::parse("_").expect("an id");
+    let (draft, faults) = read(kind, stand_in, members, of_id);
+    draft.check(rules, faults).err().unwrap_or_default()
+}
+
+/// Reads a trigger's members. What has the wrong type is added to the faults.
+pub(super) fn read(kind: JobKind, id: JobId, members: Members<'_>, mut faults: Faults) -> (Draft, Faults) {
     let (destination, skips_storage) = destination(Reader::below(&members, "destination", &mut faults));
     let service = service(Reader::below(&members, kind.as_str(), &mut faults));
     let mut top = Reader::top(members, &mut faults);

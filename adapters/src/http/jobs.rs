@@ -6,6 +6,7 @@ use domain::{
     job::{JobId, JobKey},
     plan::JobKind,
     ports::StartError,
+    request::Faults,
 };
 use percent_encoding::percent_decode_str;
 use warp::{Filter, filters::BoxedFilter, http::StatusCode, reply::Response};
@@ -70,14 +71,23 @@ async fn trigger(kind: JobKind, context: &HttpContext, body: Body) -> Result<Res
     }
     let body = body.map_err(reply::unreadable_body)?;
     let members = Members::of_body(&body).map_err(|problem| reply::bad_body(kind, &problem))?;
-    let id = draft::id(&members).map_err(|faults| reply::faulty(kind, &faults))?;
+    let id = match draft::id(&members) {
+        Ok(id) => id,
+        // There is no job to look for, but everything that is wrong is told at once all the same.
+        Err(faults) => {
+            return Err(reply::faulty(
+                kind,
+                &draft::all_faults(kind, members, faults, &context.rules),
+            ));
+        }
+    };
     let key = JobKey::new(kind, id.clone());
     match context.api.find(&key).await {
         Ok(None) => {}
         Ok(Some(view)) => return Err(reply::conflict(&view)),
         Err(error) => return Err(reply::job_store_failed(&error.to_string())),
     }
-    let (draft, faults) = draft::read(kind, id, members);
+    let (draft, faults) = draft::read(kind, id, members, Faults::default());
     let request = draft
         .check(&context.rules, faults)
         .map_err(|faults| reply::faulty(kind, &faults))?;

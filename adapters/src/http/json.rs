@@ -41,13 +41,13 @@ impl<'a> Members<'a> {
     }
 
     /// The last member of this name, or else the last whose name differs in ASCII case only. A
-    /// member that is `null` is absent.
+    /// member that is `null` is absent, and hides none in another case.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        let last = |matches: &dyn Fn(&str) -> bool| self.0.iter().rev().find(|(key, _)| matches(key));
-        last(&|key| key == name)
-            .or_else(|| last(&|key| key.eq_ignore_ascii_case(name)))
-            .map(|(_, value)| *value)
-            .filter(|value| value.get() != "null")
+        let last = |matches: &dyn Fn(&str) -> bool| {
+            let member = self.0.iter().rev().find(|(key, _)| matches(key));
+            member.map(|(_, value)| *value).filter(|value| value.get() != "null")
+        };
+        last(&|key| key == name).or_else(|| last(&|key| key != name && key.eq_ignore_ascii_case(name)))
     }
 
     /// All members, in order.
@@ -180,6 +180,8 @@ mod tests {
             (r#"{"Id":1,"iD":2}"#, Some("2")),
             (r#"{"id":null}"#, None),
             (r#"{"id":1,"id":null}"#, None),
+            (r#"{"id":null,"ID":1}"#, Some("1")),
+            (r#"{"id":1,"ID":null}"#, Some("1")),
             (r#"{"other":{"id":1}}"#, None),
             (r#"{"\u0069d":1}"#, Some("1")),
             (r#"{"id":1.50e+3}"#, Some("1.50e+3")),

@@ -1,6 +1,6 @@
 use domain::{
-    job::{JobEvent, JobId},
-    plan::{FailurePolicy, JobKind, Transfer},
+    job::{JobEvent, JobId, ScriptLog},
+    plan::{FailurePolicy, JobKind, Phase, Step, Transfer},
     testing::request,
 };
 
@@ -16,12 +16,23 @@ fn job(id: &str) -> Job {
 }
 
 fn finished(id: &str) -> Job {
+    finished_with_log(id, 0)
+}
+
+/// A job whose lock script wrote so much.
+fn finished_with_log(id: &str, bytes: usize) -> Job {
     let at = chrono::DateTime::from_timestamp(1, 0).unwrap();
     let mut job = job(id);
     job.apply(JobEvent::Started { artifact_name: None }, at).unwrap();
     while let Some(step) = job.status().next_step() {
         job.apply(JobEvent::StepStarted { step }, at).unwrap();
-        let report = domain::job::StepReport::default();
+        let mut report = domain::job::StepReport::default();
+        if step == Step::Script(Phase::PreBackupLock) {
+            report.log = Some(ScriptLog {
+                stdout: "x".repeat(bytes).into(),
+                stderr: "".into(),
+            });
+        }
         job.apply(JobEvent::StepSucceeded { step, report }, at).unwrap();
     }
     job.apply(JobEvent::Finished { note: None }, at).unwrap();
@@ -73,9 +84,31 @@ async fn a_removed_job_does_not_count_and_its_id_can_come_again() {
         store.update(&finished(id)).await.unwrap();
     }
     assert!(store.remove(&key("a")).await.unwrap());
-    store.update(&finished("c")).await.unwrap();
+    // The same id again, at work, while another one ends.
     store.insert(&job("a")).await.unwrap();
+    store.update(&finished("c")).await.unwrap();
     for id in ["a", "b", "c"] {
         assert!(store.find(&key(id)).await.unwrap().is_some(), "{id}");
     }
+}
+
+#[tokio::test]
+async fn logs_of_finished_jobs_are_bounded_all_together() {
+    let store = MemoryJobStore::new(1000);
+    let count = 30;
+    for n in 0..count {
+        store
+            .update(&finished_with_log(&format!("j{n}"), MAX_LOG_BYTES / 10))
+            .await
+            .unwrap();
+    }
+    for n in 0..count {
+        let is_known = store.find(&key(&format!("j{n}"))).await.unwrap().is_some();
+        assert_eq!(is_known, n >= count - 10, "{n}");
+    }
+    store
+        .update(&finished_with_log("huge", MAX_LOG_BYTES + 1))
+        .await
+        .unwrap();
+    assert!(store.find(&key("huge")).await.unwrap().is_some());
 }

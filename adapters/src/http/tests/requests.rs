@@ -169,7 +169,7 @@ async fn everything_that_is_missing_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_told_before_anything_else() {
+async fn an_id_that_is_none_is_told_first_and_all_else_with_it() {
     for (body, fault) in [
         ("{}", "id is missing"),
         (r#"{"id":null}"#, "id is missing"),
@@ -182,6 +182,7 @@ async fn an_id_that_is_none_is_told_before_anything_else() {
             let (status, message, _) = send(kind, body).await;
             assert_eq!(status, 400, "{body}");
             assert!(message.starts_with(fault), "{body}: {message}");
+            assert!(message.contains("; destination.type is missing"), "{body}: {message}");
         }
     }
 }
