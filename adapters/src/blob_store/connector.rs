@@ -24,7 +24,10 @@ use object_store::{
         HttpResponseBody, HttpService,
     },
 };
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{HeaderValue, IF_NONE_MATCH},
+};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::fault::{Answer, ConnectionFault, Fault};
@@ -33,6 +36,8 @@ use super::fault::{Answer, ConnectionFault, Fault};
 const PIECE_BYTES: usize = 64 * 1024;
 /// The slowest that the last of a body, which the system holds already, may travel.
 const LEAST_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// The system holds no more than this of what was sent, by its usual settings.
+const MOST_HELD_BYTES: u64 = 4 * 1024 * 1024;
 /// No more of an answer to a request other than a download is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// A store may need this many times as long to put the parts of an object together.
@@ -44,6 +49,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Connector {
     client: reqwest::Client,
     answer_timeout: Duration,
+    creates_only: bool,
 }
 
 impl Connector {
@@ -65,7 +71,20 @@ impl Connector {
             client = client.no_proxy();
         }
         let client = client.build().map_err(Fault::of_connection)?;
-        Ok(Self { client, answer_timeout })
+        Ok(Self {
+            client,
+            answer_timeout,
+            creates_only: false,
+        })
+    }
+
+    /// The same, but an upload in parts is completed only if its name is free. `object_store` puts
+    /// that condition on objects in one piece alone.
+    pub(super) fn creating_only(&self) -> Self {
+        Self {
+            creates_only: true,
+            ..self.clone()
+        }
     }
 
     /// The client for requests of our own.
@@ -107,8 +126,15 @@ impl HttpService for Connector {
 
         // Of the requests with a body, only the one that completes an upload is a POST.
         let completes = head.method == Method::POST && length > 0;
+        if completes && self.creates_only {
+            // It need not be among the headers that are signed.
+            request
+                .headers_mut()
+                .insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
         let patience = self.answer_timeout * if completes { COMPLETION_FACTOR } else { 1 };
-        let silence = patience + Duration::from_secs(length / LEAST_BYTES_PER_SECOND);
+        let held_bytes = length.min(MOST_HELD_BYTES);
+        let silence = patience + Duration::from_secs(held_bytes / LEAST_BYTES_PER_SECOND);
         let answer = tokio::select! {
             answer = self.client.execute(request) => answer.map_err(|error| failed(Fault::of_connection(error)))?,
             () = movement.ceases_for(silence) => return Err(silent(silence)),
@@ -150,7 +176,7 @@ impl Connector {
 }
 
 /// Reads as much of a body as will be looked at, and tells whether it came whole.
-async fn read_start(body: HttpResponseBody, silence: Duration) -> (Vec<u8>, Result<(), HttpError>) {
+pub(super) async fn read_start(body: HttpResponseBody, silence: Duration) -> (Vec<u8>, Result<(), HttpError>) {
     let mut start = Vec::new();
     let mut pieces = body.bytes_stream();
     while start.len() < MAX_ANSWER_BYTES {

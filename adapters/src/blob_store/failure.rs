@@ -16,7 +16,8 @@ use super::fault::{Answer, ConnectionFault, Fault, shown};
 const SHORTEST_SECRET_BYTES: usize = 8;
 
 /// Codes of answers that another try may change, whatever their status is.
-const TRANSIENT_CODES: [&str; 8] = [
+const TRANSIENT_CODES: [&str; 9] = [
+    "ConditionalRequestConflict",
     "InternalError",
     "IncompleteBody",
     "OperationAborted",

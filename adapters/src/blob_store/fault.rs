@@ -3,6 +3,7 @@
 //! `object_store` keeps its own error types private, but lets what the HTTP service returned be found
 //! at the end of its chain of causes. So these are made there, and found again with [`Fault::in_chain`].
 
+use rustls::AlertDescription;
 use std::{error::Error, fmt, io, time::Duration};
 
 /// More of an error's code or message is not shown.
@@ -107,6 +108,21 @@ impl Fault {
     }
 }
 
+/// Whether an alert says that the two will never understand each other. Others come from servers
+/// that restart, or from records that were damaged on the way.
+fn is_refusal(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity
+            | AlertDescription::UnrecognisedName
+            | AlertDescription::NoApplicationProtocol
+            | AlertDescription::CertificateRequired
+            | AlertDescription::AccessDenied
+    )
+}
+
 impl ConnectionFault {
     fn of(error: &reqwest::Error) -> Self {
         if error.is_builder() {
@@ -115,6 +131,8 @@ impl ConnectionFault {
         for cause in chain(error) {
             match cause.downcast_ref() {
                 Some(rustls::Error::InvalidCertificate(_)) => return Self::Certificate,
+                Some(rustls::Error::DecryptError) => return Self::Broken,
+                Some(rustls::Error::AlertReceived(alert)) if !is_refusal(*alert) => return Self::Broken,
                 Some(_) => return Self::Tls,
                 None => {}
             }

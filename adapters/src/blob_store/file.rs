@@ -55,26 +55,27 @@ impl Directory {
 
     /// Copies a file to a hidden name, and then gives it its own, which must not be taken.
     pub(super) async fn upload(&self, key: &ObjectKey, source: &Source, budget: &Arc<Budget>) -> Result<u64, Failure> {
-        let (key, _) = self.place(key)?;
+        let (key, place) = self.place(key)?;
         let hidden = Hidden::new(&self.files)?;
         let upload = self.files.put_multipart(&hidden.key).await;
         let mut upload = upload.map_err(|error| failure("creating the object", error))?;
-        let copied = copy(source, upload.as_mut(), budget).await;
-        copied?;
+        hidden.keep_to_owner().await?;
+        copy(source, upload.as_mut(), budget).await?;
+        source.refuse_if_changed().await?;
         let completed = upload.complete().await;
         completed.map_err(|error| failure("writing the object", error))?;
-
-        hidden.keep_to_owner().await?;
 
         // A hard link, which fails if the name is taken even since a moment ago.
         let create = RenameOptions::new().with_target_mode(RenameTargetMode::Create);
         let renamed = self.files.rename_opts(&hidden.key, &key, create).await;
-        renamed.map_err(|error| {
-            failure(
+        if let Err(error) = renamed
+            && !hidden.has_also_this_name(place).await
+        {
+            return Err(failure(
                 "naming the object by a hard link, which the file system must have",
                 error,
-            )
-        })?;
+            ));
+        }
         let stored = self
             .files
             .head(&key)
@@ -218,10 +219,20 @@ impl Hidden {
         })
     }
 
+    /// Whether the file got its name after all, and only what came after that failed.
+    async fn has_also_this_name(&self, name: PathBuf) -> bool {
+        let [_, file] = self.files.clone();
+        blocking(move || {
+            let identity = |path| fs::symlink_metadata(path).map(|found: fs::Metadata| (found.dev(), found.ino()));
+            matches!((identity(file), identity(name)), (Ok(one), Ok(other)) if one == other)
+        })
+        .await
+    }
+
     /// The library makes files that everybody may read.
     async fn keep_to_owner(&self) -> Result<(), Failure> {
-        let [_, file] = self.files.clone();
-        let restricted = blocking(move || fs::set_permissions(file, fs::Permissions::from_mode(OBJECT_MODE))).await;
+        let [staged, _] = self.files.clone();
+        let restricted = blocking(move || fs::set_permissions(staged, fs::Permissions::from_mode(OBJECT_MODE))).await;
         restricted.map_err(|error| Failure::directory("restricting the object to its owner", &error))
     }
 }

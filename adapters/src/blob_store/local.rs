@@ -6,9 +6,11 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use bytes::Bytes;
+use nix::fcntl::OFlag;
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -27,12 +29,14 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
-/// The file that is uploaded: its first `size` bytes, whatever comes after them.
+/// The file that is uploaded. It must stay as it was when it was found, or the object would be of no
+/// single moment.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     file: Arc<File>,
     path: PathBuf,
     pub(super) size: u64,
+    modified: SystemTime,
 }
 
 impl Source {
@@ -40,15 +44,44 @@ impl Source {
         let path = path.to_owned();
         blocking(move || {
             let open = || {
-                // To open a pipe would wait for a writer.
-                if !fs::metadata(&path)?.is_file() {
+                // Whatever has taken the name meanwhile: a link is not followed, a pipe not waited for.
+                let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+                let file = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
+                let metadata = file.metadata()?;
+                if !metadata.is_file() {
                     return Err(io::Error::other("it is not a regular file"));
                 }
-                File::open(&path)
+                Ok((file, metadata.len(), metadata.modified()?))
             };
-            let file = open().map_err(|error| Failure::local("opening", &path, &error))?;
+            let opened = open().map_err(|error| Failure::local("opening", &path, &error));
+            let (file, length, modified) = opened?;
+            if length != size {
+                return Err(Failure::changed_file(&path));
+            }
             let file = Arc::new(file);
-            Ok(Self { file, path, size })
+            Ok(Self {
+                file,
+                path,
+                size,
+                modified,
+            })
+        })
+        .await
+    }
+
+    /// To be called when all is read, before the object is shown: a process that the backup script
+    /// left behind may still be writing.
+    pub(super) async fn refuse_if_changed(&self) -> Result<(), Failure> {
+        let source = self.clone();
+        blocking(move || {
+            let look = || {
+                let metadata = source.file.metadata()?;
+                Ok(metadata.len() == source.size && metadata.modified()? == source.modified)
+            };
+            match look().map_err(|error| Failure::local("reading", &source.path, &error))? {
+                true => Ok(()),
+                false => Err(Failure::changed_file(&source.path)),
+            }
         })
         .await
     }

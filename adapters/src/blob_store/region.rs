@@ -16,7 +16,7 @@ use reqwest::{Method, Url};
 use tokio::time::timeout;
 
 use super::{
-    connector::Connector,
+    connector::{Connector, read_start},
     fault::{Fault, element, is_region},
 };
 
@@ -57,16 +57,13 @@ impl Regions {
             return region;
         }
         let found = timeout(LONGEST.min(answer_timeout), ask(connector, url, credential)).await;
-        match found.ok().flatten() {
-            Some(region) => {
-                self.map().insert(url.clone(), (Instant::now(), region.clone()));
-                region
-            }
-            None => {
-                tracing::debug!(default = DEFAULT, "the store did not tell the bucket's region");
-                DEFAULT.to_owned()
-            }
-        }
+        // A store that does not tell is not asked again either.
+        let region = found.ok().flatten().unwrap_or_else(|| {
+            tracing::debug!(default = DEFAULT, "the store did not tell the bucket's region");
+            DEFAULT.to_owned()
+        });
+        self.map().insert(url.clone(), (Instant::now(), region.clone()));
+        region
     }
 
     fn known(&self, url: &Url) -> Option<String> {
@@ -97,7 +94,7 @@ async fn ask(connector: &Connector, url: &Url, credential: &AwsCredential) -> Op
                 .get("x-amz-bucket-region")
                 .and_then(|region| region.to_str().ok());
             let header = header.map(str::to_owned);
-            let body = answer.into_body().bytes().await.ok()?;
+            let (body, _) = read_start(answer.into_body(), LONGEST).await;
             header
                 .filter(|region| is_region(region))
                 .or_else(|| region_of(&String::from_utf8_lossy(&body)))

@@ -82,10 +82,8 @@ impl Trouble<'_> {
             .unwrap_or_else(PoisonError::into_inner);
         let since = match self.since {
             Some(since) if since >= progress => since,
-            Some(_) | None => {
-                self.faults = 0;
-                now
-            }
+            // Others' progress gives new time, but a store that asks this one to slow down is heard.
+            Some(_) | None => now,
         };
         self.since = Some(since);
         let left = (since + self.patience.limit).saturating_duration_since(now);

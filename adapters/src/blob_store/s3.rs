@@ -27,6 +27,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) s3: AmazonS3,
+    /// The same, but it completes uploads in parts only under a free name.
+    pub(super) creating: AmazonS3,
     pub(super) limits: Limits,
 }
 
@@ -45,7 +47,7 @@ impl Bucket {
             }
         };
         let endpoint = bucket_url(store, &region)?;
-        let s3 = AmazonS3Builder::new()
+        let builder = AmazonS3Builder::new()
             .with_access_key_id(credential.key_id.clone())
             .with_secret_access_key(credential.secret_key.clone())
             .with_bucket_name(&store.bucket)
@@ -53,15 +55,17 @@ impl Bucket {
             // The whole address of the bucket, whichever style it is in, is taken as it is with this.
             .with_virtual_hosted_style_request(true)
             .with_endpoint(endpoint.as_str().trim_end_matches('/'))
-            .with_http_connector(connector)
             .with_retry(RetryConfig {
                 // It would try again without regard to progress; we do so ourselves.
                 max_retries: 0,
                 retry_timeout: Duration::MAX,
                 ..RetryConfig::default()
-            })
-            .build()?;
-        Ok(Self { s3, limits })
+            });
+        Ok(Self {
+            creating: builder.clone().with_http_connector(connector.creating_only()).build()?,
+            s3: builder.with_http_connector(connector).build()?,
+            limits,
+        })
     }
 
     pub(super) fn patience(&self) -> Patience {

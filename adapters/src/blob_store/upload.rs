@@ -34,7 +34,7 @@ use super::{
 };
 
 /// Parts on their way at a time. One connection seldom fills a line; many need memory.
-const PARTS_AT_A_TIME: usize = 3;
+const PARTS_AT_A_TIME: usize = 2;
 /// After a failure, what is left to do is tried for no longer than this.
 const LONGEST_AFTERMATH: Duration = Duration::from_secs(30);
 /// When one part has failed, the others on their way may arrive for this long.
@@ -74,44 +74,62 @@ struct Upload<'a> {
 }
 
 /// How a request on condition ended.
-enum Put {
+enum Commit {
     Done,
     Taken,
     /// The store does not take the condition.
     ConditionUnknown,
+    Refused(Failure),
 }
 
 impl Upload<'_> {
     async fn in_one_piece(&self) -> Result<(), Failure> {
+        // Before memory is taken: a store that is slow to answer must not keep it from others.
+        self.refuse_if_taken().await?;
         let length = usize::try_from(self.source.size).expect("it is at most one part");
         let bytes = self.source.read(0, length, self.budget).await?;
-        self.refuse_if_taken().await?;
-        let tries = AtomicUsize::new(0);
-        let put = || {
-            tries.fetch_add(1, Ordering::Relaxed);
-            self.put_if_absent(bytes.clone())
+        self.source.refuse_if_changed().await?;
+        let put = |mode| {
+            let bytes = bytes.clone();
+            async move { self.put(bytes, mode).await }
         };
-        match self.patience.retry(put).await? {
-            Put::Done => Ok(()),
-            Put::Taken if tries.into_inner() > 1 => self.accept_if_ours().await,
-            Put::Taken => Err(Failure::taken()),
-            // What the look before has found is then all that can be known.
-            Put::ConditionUnknown => {
-                let put = || self.put(bytes.clone(), PutMode::Overwrite);
-                self.patience.retry(put).await
-            }
-        }
+        self.commit(|| put(PutMode::Create), || put(PutMode::Overwrite)).await
     }
 
-    /// On condition that the name is free, which many stores know, and some refuse.
-    async fn put_if_absent(&self, bytes: Bytes) -> Result<Put, Failure> {
-        match self.put(bytes, PutMode::Create).await {
-            Ok(()) => Ok(Put::Done),
-            Err(failure) => match failure.answer().map(|answer| answer.status) {
-                Some(409 | 412) => Ok(Put::Taken),
-                Some(400 | 501) => Ok(Put::ConditionUnknown),
-                Some(_) | None => Err(failure),
-            },
+    /// Makes the object visible: on condition that its name is free, which many stores know and some
+    /// refuse, or else without.
+    async fn commit<C, P>(&self, conditional: impl Fn() -> C, plain: impl Fn() -> P) -> Result<(), Failure>
+    where
+        C: Future<Output = Result<(), Failure>>,
+        P: Future<Output = Result<(), Failure>>,
+    {
+        let tries = AtomicUsize::new(0);
+        let attempt = || async {
+            tries.fetch_add(1, Ordering::Relaxed);
+            match conditional().await {
+                Ok(()) => Ok(Commit::Done),
+                Err(failure) if failure.is_transient() => Err(failure),
+                Err(failure) => match failure.answer().map(|answer| answer.status) {
+                    Some(409 | 412) => Ok(Commit::Taken),
+                    Some(400 | 501) => Ok(Commit::ConditionUnknown),
+                    Some(_) | None => Ok(Commit::Refused(failure)),
+                },
+            }
+        };
+        let result = self.patience.retry(attempt).await;
+        // Only an earlier try whose answer was lost can have made an object of ours.
+        let may_be_ours = tries.into_inner() > 1;
+        match result {
+            Ok(Commit::Done) => Ok(()),
+            Ok(Commit::Taken) => self.accept_if_ours(may_be_ours, Failure::taken()).await,
+            Ok(Commit::Refused(failure)) | Err(failure) => self.accept_if_ours(may_be_ours, failure).await,
+            Ok(Commit::ConditionUnknown) => {
+                let attempt = || async {
+                    self.refuse_if_taken().await?;
+                    plain().await
+                };
+                self.patience.retry(attempt).await
+            }
         }
     }
 
@@ -122,11 +140,15 @@ impl Upload<'_> {
     }
 
     /// The name was free before the first try, so an object of our length is that of a try whose
-    /// answer was lost.
-    async fn accept_if_ours(&self) -> Result<(), Failure> {
-        match self.patience.retry(|| self.bucket.head(&self.path)).await? {
-            Some(object) if object.size == self.source.size => Ok(()),
-            Some(_) | None => Err(Failure::taken()),
+    /// answer was lost. Stores differ in what they then say to the next try.
+    async fn accept_if_ours(&self, may_be_ours: bool, failure: Failure) -> Result<(), Failure> {
+        if !may_be_ours {
+            return Err(failure);
+        }
+        let patience = Patience::new(self.bucket.limits.retry.min(LONGEST_AFTERMATH));
+        match patience.retry(|| self.bucket.head(&self.path)).await {
+            Ok(Some(object)) if object.size == self.source.size => Ok(()),
+            Ok(_) | Err(_) => Err(failure),
         }
     }
 
@@ -174,9 +196,18 @@ impl Upload<'_> {
         }
         sent.sort_unstable_by_key(|(index, _)| *index);
         let sent: Vec<_> = sent.into_iter().map(|(_, part)| part).collect();
+        self.source.refuse_if_changed().await?;
         // The transfer took its time; somebody else may have been faster.
         self.refuse_if_taken().await?;
-        self.complete(id, sent).await
+        let complete = |s3: &AmazonS3| {
+            let (s3, sent) = (s3.clone(), sent.clone());
+            async move {
+                s3.complete_multipart(&self.path, id, sent).await?;
+                Ok(())
+            }
+        };
+        self.commit(|| complete(&self.bucket.creating), || complete(&self.bucket.s3))
+            .await
     }
 
     async fn send(&self, id: &String, part: Part) -> Result<(usize, PartId), Failure> {
@@ -189,23 +220,6 @@ impl Upload<'_> {
         let sent = self.patience.retry(put).await?;
         self.patience.renew();
         Ok((part.index, sent))
-    }
-
-    async fn complete(&self, id: &String, sent: Vec<PartId>) -> Result<(), Failure> {
-        let complete = || async {
-            self.bucket.s3.complete_multipart(&self.path, id, sent.clone()).await?;
-            Ok(())
-        };
-        let Err(failure) = self.patience.retry(complete).await else {
-            return Ok(());
-        };
-        // If only the answer was lost, the object is there, and the upload that the second try meant
-        // to complete is not any more. Stores differ in how they put that.
-        let patience = Patience::new(self.bucket.limits.retry.min(LONGEST_AFTERMATH));
-        match patience.retry(|| self.bucket.head(&self.path)).await {
-            Ok(Some(object)) if object.size == self.source.size => Ok(()),
-            Ok(_) | Err(_) => Err(failure),
-        }
     }
 
     async fn refuse_if_taken(&self) -> Result<(), Failure> {

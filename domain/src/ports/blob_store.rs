@@ -18,8 +18,9 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// If the store did not say.
     async fn exists(&self, store: &Store, key: &ObjectKey) -> Result<bool, BlobStoreError>;
 
-    /// Uploads the first `size_bytes` bytes of the file `source` as `key`, and returns the length
-    /// that the store then tells of the object.
+    /// Uploads the file `source`, which has `size_bytes` bytes, as `key`, and returns the length that
+    /// the store then tells of the object. A file that has another length, or changes while it is
+    /// read, is not uploaded.
     ///
     /// The object appears complete or not at all, and survives a crash of its store as far as the
     /// store can promise that. An object that is there already is not replaced.

@@ -25,13 +25,29 @@ async fn a_round_trip_keeps_every_bit() {
 }
 
 #[tokio::test]
-async fn only_the_first_bytes_of_a_file_are_sent() {
+async fn a_file_that_grew_is_not_sent() {
     for place in Place::all().await {
         let desk = Desk::new();
         let source = desk.file("source", b"artifact, and more that came later");
-        let stored = place.blobs.upload(&place.store, &key("a"), &source, 8).await.unwrap();
-        assert_eq!(stored, 8, "{}", place.name);
-        assert_eq!(fs::read(place.object("a")).unwrap(), b"artifact", "{}", place.name);
+        let error = place
+            .blobs
+            .upload(&place.store, &key("a"), &source, 8)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
+        assert!(!place.object("a").exists(), "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_a_link_is_not_sent() {
+    for place in Place::all().await {
+        let desk = Desk::new();
+        desk.file("target", b"artifact");
+        let link = desk.path("source");
+        std::os::unix::fs::symlink(desk.path("target"), &link).unwrap();
+        let error = place.blobs.upload(&place.store, &key("a"), &link, 8).await.unwrap_err();
+        assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
     }
 }
 
