@@ -81,7 +81,7 @@ pub(crate) async fn run(options: DemoOptions) -> ExitCode {
     let show = Show::for_stdout();
     let began = Instant::now();
     let mut story = Story::new(&show, &target, &scratch);
-    let outcome = tokio::select! {
+    let mut outcome = tokio::select! {
         outcome = story.play() => outcome,
         failure = interruption.come() => Err(failure),
     };
@@ -89,7 +89,8 @@ pub(crate) async fn run(options: DemoOptions) -> ExitCode {
 
     show.heading("The end");
     if let Some(agent) = agent {
-        stop(&show, agent, &outcome).await;
+        let stopped = stop(&show, agent, &outcome).await;
+        outcome = outcome.and(stopped);
     }
     match (&target, object) {
         (Target::Directory, _) => {}
@@ -110,13 +111,19 @@ pub(crate) async fn run(options: DemoOptions) -> ExitCode {
     conclude(&show, &outcome, began)
 }
 
-async fn stop(show: &Show, agent: Agent, outcome: &Result<(), Failure>) {
+async fn stop(show: &Show, agent: Agent, outcome: &Result<(), Failure>) -> Result<(), Failure> {
     if let Err(Failure::Interrupted) = outcome {
         show.event(Mark::Unknown, "the agent is asked to stop; it ends first what it is at");
     }
     match agent.stop().await {
-        Ending::Stopped => show.event(Mark::Good, "the agent has stopped"),
-        Ending::Unexpected(text) => show.event(Mark::Bad, &text),
+        Ending::Stopped => {
+            show.event(Mark::Good, "the agent has stopped");
+            Ok(())
+        }
+        Ending::Unexpected(text) => {
+            show.event(Mark::Bad, &text);
+            Err(Failure::broken(text))
+        }
     }
 }
 

@@ -32,7 +32,18 @@ const LOG_READ_INTERVAL: Duration = Duration::from_millis(20);
 const STOP_TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// All that the agent gets of the demo's own environment: how to find bash and tar, and whom to trust as a store.
-const PASSED_ON: [&str; 4] = ["PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+const PASSED_ON: [&str; 10] = [
+    "PATH",
+    "HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
 
 /// User and password of the agent's API.
 pub(super) struct Credentials {

@@ -274,6 +274,27 @@ async fn what_a_store_says_is_taken_is_not_replaced() {
 }
 
 #[tokio::test]
+async fn a_file_that_changes_while_it_is_read_is_not_shown_as_an_object() {
+    let bytes = large();
+    let scene = Arc::new(Scene::new().await);
+    let desk = Desk::new();
+    let source = desk.file("source", &bytes);
+    let slow = Fault::Delay(Duration::from_millis(500));
+    scene.proxy.plan(1, "PUT", "partNumber=2", slow);
+    let upload = tokio::spawn({
+        let (scene, source, size) = (Arc::clone(&scene), source.clone(), bytes.len() as u64);
+        async move { patient(PATIENT).upload(&scene.store(), &key("a"), &source, size).await }
+    });
+    until("parts to be sent", || scene.proxy.requests("PUT", "partNumber=2") == 1).await;
+    let mut file = std::fs::OpenOptions::new().append(true).open(&source).unwrap();
+    std::io::Write::write_all(&mut file, b"and more").unwrap();
+    let error = upload.await.unwrap().unwrap_err();
+    assert!(matches!(error, BlobStoreError::Local(_)), "{error:?}");
+    assert!(!scene.server.object(BUCKET, "a").exists());
+    assert_eq!(scene.server.leftovers(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_conflict_that_passes_does_not_fail_a_small_upload() {
     let scene = Scene::new().await;
     scene
