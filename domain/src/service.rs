@@ -30,7 +30,7 @@ use crate::{
 };
 use panics::catch_panic;
 pub use registry::QueueLimits;
-use registry::Registry;
+use registry::{Claims, Registry};
 
 /// What the domain needs of the world.
 #[derive(Debug, Clone)]
@@ -143,7 +143,8 @@ impl JobApi for JobService {
         let job = Job::accepted(request, inner.settings.policy, inner.ports.clock.now());
         let key = job.key();
         // The id is taken in the registry first, so that of two requests at once one is refused.
-        inner.registry().admit(job.clone())?;
+        let claims = Claims::of(job.request(), &inner.settings.name_pattern);
+        inner.registry().admit(job.clone(), claims)?;
         let recorded = catch_panic(async {
             match inner.ports.jobs.find(&key).await? {
                 Some(known) => Err(StartError::Duplicate(Box::new(known.view()))),

@@ -52,7 +52,7 @@ impl FileEntry {
 
 /// Whether a restore could name the object: by the rule for `destination.filename`.
 fn can_be_asked_for(name: &str) -> bool {
-    !name.starts_with('-') && !name.contains(|c: char| c == '\\' || c.is_control())
+    !name.starts_with('-') && !name.contains(char::is_control)
 }
 
 /// The artifact was not found.

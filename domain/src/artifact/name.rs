@@ -40,9 +40,6 @@ pub enum InvalidPattern {
     /// Not a file name.
     #[error("must make a file name: not empty, without / and control characters, not beginning with . or -")]
     NoFileName,
-    /// Two databases at once would write one file.
-    #[error("must hold {{id}}, or both {{host}} and {{database}}, so that no two jobs at work share a file")]
-    NotTellingApart,
 }
 
 impl Default for NamePattern {
@@ -101,13 +98,7 @@ impl NamePattern {
             });
             rest = after;
         }
-        // Jobs queue for host and database; whatever else a name leaves out, it must keep these apart.
-        let has = |piece| pieces.contains(&piece);
-        if has(Piece::Id) || (has(Piece::Host) && has(Piece::Database)) {
-            Ok(Self(pieces))
-        } else {
-            Err(InvalidPattern::NotTellingApart)
-        }
+        Ok(Self(pieces))
     }
 
     /// The name of the artifact of a job that leaves the queue at `at`.
@@ -243,6 +234,7 @@ mod tests {
             ("{id}.tar.gz", "job-1.tar.gz"),
             ("a{date}T{time}b{id}", "a2018_11_06T07_05_09bjob-1.tar.gz"),
             ("{database}@{host}", "my db@10.0.0.1.tar.gz"),
+            ("plain", "plain.tar.gz"),
         ] {
             assert_eq!(name_by(pattern), name, "{pattern}");
         }
@@ -264,9 +256,6 @@ mod tests {
             ("{user}", InvalidPattern::UnknownPlaceholder("user".to_owned())),
             ("{minute}", InvalidPattern::UnknownPlaceholder("minute".to_owned())),
             ("{}", InvalidPattern::UnknownPlaceholder(String::new())),
-            ("plain", InvalidPattern::NotTellingApart),
-            ("{host}_{date}", InvalidPattern::NotTellingApart),
-            ("{database}_{date}_{time}", InvalidPattern::NotTellingApart),
         ] {
             assert_eq!(NamePattern::parse(pattern), Err(reason), "{pattern:?}");
         }

@@ -2,10 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::DateTime;
+
 use crate::{
+    artifact::NamePattern,
     job::{Job, JobKey, JobView},
     plan::JobKind,
     ports::StartError,
+    request::JobRequest,
 };
 
 /// How many jobs may work and wait.
@@ -41,7 +45,33 @@ pub(super) struct Registry {
 #[derive(Debug)]
 struct Entry {
     job: Job,
+    claims: Claims,
     stage: Stage,
+}
+
+/// What no two jobs at work may share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claims {
+    /// Host and database.
+    database: (String, String),
+    /// The artifact's name, whatever the date: a pattern may leave host or database out, and then two
+    /// databases have one file. None for a restore.
+    artifact: Option<String>,
+}
+
+impl Claims {
+    pub(super) fn of(request: &JobRequest, pattern: &NamePattern) -> Self {
+        let (host, database) = (&request.service.host, &request.service.database);
+        let name = || {
+            pattern
+                .name(host, database, &request.id, DateTime::UNIX_EPOCH)
+                .file_name()
+        };
+        Self {
+            database: (host.clone(), database.clone()),
+            artifact: (request.kind() == JobKind::Backup).then(name),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +96,7 @@ impl Registry {
 
     /// Takes the job's id and its place in the queue, if both are free. It begins only after
     /// [`Registry::enqueue`].
-    pub(super) fn admit(&mut self, job: Job) -> Result<(), StartError> {
+    pub(super) fn admit(&mut self, job: Job, claims: Claims) -> Result<(), StartError> {
         if self.is_stopping {
             return Err(StartError::Stopping);
         }
@@ -75,6 +105,7 @@ impl Registry {
         }
         self.jobs.push(Entry {
             job,
+            claims,
             stage: Stage::Waiting,
         });
         let ready = self.ready();
@@ -129,7 +160,7 @@ impl Registry {
     }
 
     /// The places of the jobs that do not work yet but could: in order of arrival, as long as there
-    /// is room, no earlier job has the same database, and restores are not too many.
+    /// is room, no earlier job has the same database or artifact, and restores are not too many.
     fn ready(&self) -> Vec<usize> {
         let mut room = self.limits.at_work;
         let mut room_for_restores = self.limits.restores;
@@ -139,12 +170,16 @@ impl Registry {
                 room_for_restores = room_for_restores.saturating_sub(1);
             }
         }
-        let mut claimed: HashSet<(&str, &str)> = self
-            .jobs
-            .iter()
-            .filter(|entry| entry.stage == Stage::AtWork)
-            .map(|entry| database_of(&entry.job))
-            .collect();
+        let mut databases = HashSet::new();
+        let mut artifacts = HashSet::new();
+        let mut claim = |claims: &'_ Claims| {
+            let is_first = databases.insert(claims.database.clone());
+            let artifact = claims.artifact.clone();
+            is_first & artifact.is_none_or(|artifact| artifacts.insert(artifact))
+        };
+        for entry in self.jobs.iter().filter(|entry| entry.stage == Stage::AtWork) {
+            claim(&entry.claims);
+        }
         let mut ready = Vec::new();
         for (index, entry) in self.jobs.iter().enumerate() {
             match entry.stage {
@@ -152,9 +187,9 @@ impl Registry {
                 Stage::BeingRecorded | Stage::Waiting => {}
             }
             // A job that must wait still claims its database: no later one may overtake it there.
-            let is_first_of_its_database = claimed.insert(database_of(&entry.job));
+            let is_first = claim(&entry.claims);
             let is_restore = entry.job.kind() == JobKind::Restore;
-            if !is_first_of_its_database || room == 0 || (is_restore && room_for_restores == 0) {
+            if !is_first || room == 0 || (is_restore && room_for_restores == 0) {
                 continue;
             }
             room -= 1;
@@ -259,10 +294,4 @@ impl Registry {
     fn entry(&mut self, key: &JobKey) -> Option<&mut Entry> {
         self.jobs.iter_mut().find(|entry| entry.job.key() == *key)
     }
-}
-
-/// What jobs queue for.
-fn database_of(job: &Job) -> (&str, &str) {
-    let service = &job.request().service;
-    (&service.host, &service.database)
 }

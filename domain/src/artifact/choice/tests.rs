@@ -86,7 +86,7 @@ fn what_is_no_artifact_or_no_single_one_is_said() {
             staging(None, &[file("-x")]),
             "\"-x\" (a name that no restore may ask for)",
         ),
-        (staging(None, &[file("a\\b")]), "(a name that no restore may ask for)"),
+        (staging(None, &[file("a\nb")]), "(a name that no restore may ask for)"),
     ] {
         let none = choice(&after).expect_err(said).to_string();
         assert!(none.contains(said), "{none}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::bench::key;
 use crate::{
+    artifact::NamePattern,
     job::{JobKey, JobStatus},
     plan::{JobKind, Phase},
     ports::{JobApi, MockBlobStore, MockWorkspace, PlacedFile, StartError},
@@ -20,6 +21,10 @@ struct Queue {
 
 impl Queue {
     fn new(limits: QueueLimits) -> Self {
+        Self::with_pattern(limits, "seed")
+    }
+
+    fn with_pattern(limits: QueueLimits, pattern: &str) -> Self {
         let (spawner, scripts) = (shared::<ManualSpawner>(), shared::<GatedScriptRunner>());
         let mut blobs = MockBlobStore::new();
         blobs.expect_download().returning(|_, _, _| Ok(1));
@@ -46,6 +51,7 @@ impl Queue {
         };
         let settings = ServiceSettings {
             limits,
+            name_pattern: NamePattern::parse(pattern).expect("a pattern"),
             ..ServiceSettings::default()
         };
         Self {
@@ -105,6 +111,25 @@ fn jobs_of_one_database_run_one_at_a_time_in_order_whatever_their_kind() {
     assert_eq!(queue.at_work(), ["b", "d"]);
     queue.end(JobKind::Restore, "b");
     assert_eq!(queue.at_work(), ["c", "d"]);
+}
+
+#[test]
+fn backups_that_would_make_the_same_file_run_one_at_a_time() {
+    for (pattern, at_work) in [
+        ("{host}_{date}", vec!["a", "r"]),
+        ("fixed", vec!["a", "r"]),
+        ("{time}", vec!["a", "r"]),
+        ("{database}", vec!["a", "b", "r"]),
+        ("{id}", vec!["a", "b", "r"]),
+    ] {
+        let queue = Queue::with_pattern(limits(10, 10, 10), pattern);
+        queue.accept(JobKind::Backup, "a", "db1");
+        queue.accept(JobKind::Backup, "b", "db2");
+        queue.accept(JobKind::Restore, "r", "db3");
+        assert_eq!(queue.at_work(), at_work, "{pattern}");
+        queue.end(JobKind::Backup, "a");
+        assert!(queue.at_work().contains(&"b".to_owned()), "{pattern}");
+    }
 }
 
 #[test]
