@@ -31,7 +31,7 @@ use async_trait::async_trait;
 use domain::{
     artifact::ObjectKey,
     ports::{BlobStore, BlobStoreError},
-    request::{S3Store, Store},
+    request::{FileStore, S3Store, Store},
 };
 
 use self::{
@@ -110,10 +110,14 @@ impl ObjectBlobStore {
         Bucket::connect(s3, self.limits, &self.regions).await
     }
 
+    async fn open(&self, file: &FileStore) -> Result<Directory, Failure> {
+        Directory::open(file, &self.allowed_file_roots, self.limits.retry).await
+    }
+
     async fn look_up(&self, store: &Store, key: &ObjectKey) -> Result<bool, Failure> {
         match store {
             Store::S3(s3) => self.connect(s3).await?.exists(key).await,
-            Store::File(file) => Directory::open(file, &self.allowed_file_roots).await?.exists(key).await,
+            Store::File(file) => self.open(file).await?.exists(key).await,
             Store::Swift(_) => Err(Failure::no_swift()),
         }
     }
@@ -126,7 +130,7 @@ impl ObjectBlobStore {
                 upload::upload(&bucket, key, &source, &self.budget).await
             }
             Store::File(file) => {
-                let directory = Directory::open(file, &self.allowed_file_roots).await?;
+                let directory = self.open(file).await?;
                 directory.upload(key, &source, &self.budget).await
             }
             Store::Swift(_) => Err(Failure::no_swift()),
@@ -140,7 +144,7 @@ impl ObjectBlobStore {
                 download::download(&bucket, key, target).await
             }
             Store::File(file) => {
-                let directory = Directory::open(file, &self.allowed_file_roots).await?;
+                let directory = self.open(file).await?;
                 directory.download(key, target).await
             }
             Store::Swift(_) => Err(Failure::no_swift()),

@@ -2,9 +2,10 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::{Path as FilePath, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use domain::{artifact::ObjectKey, request::FileStore};
@@ -12,6 +13,7 @@ use object_store::{
     GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RenameOptions, RenameTargetMode,
     local::LocalFileSystem, path::Path,
 };
+use tokio::{runtime::Handle, time::timeout};
 use uuid::Uuid;
 
 use super::{
@@ -24,50 +26,100 @@ use super::{
 /// So much is copied at a time.
 const COPY_BYTES: usize = 1024 * 1024;
 
+/// Putting a whole file on the disk may take so many times as long as any other step.
+const SYNC_FACTOR: u32 = 10;
+
 /// A directory that may be used.
 #[derive(Debug)]
 pub(super) struct Directory {
     files: LocalFileSystem,
+    /// How long one step may take. A mount whose server is gone does not answer at all; the thread
+    /// that asked waits on, but the job does not.
+    patience: Duration,
 }
 
 impl Directory {
     /// Opens the directory, if it lies below one of the roots when all links are looked through.
-    pub(super) async fn open(store: &FileStore, roots: &[PathBuf]) -> Result<Self, Failure> {
+    pub(super) async fn open(store: &FileStore, roots: &[PathBuf], patience: Duration) -> Result<Self, Failure> {
         let (path, roots) = (store.path.clone(), roots.to_vec());
-        blocking(move || {
+        let open = blocking(move || {
             let directory = allowed(&path, &roots)?;
             let files = LocalFileSystem::new_with_prefix(&directory).map_err(|error| failure("opening it", error))?;
-            let files = files.with_fsync(true);
-            Ok(Self { files })
-        })
-        .await
+            Ok(files.with_fsync(true))
+        });
+        let files = within(patience, "opening it", open).await?;
+        Ok(Self { files, patience })
     }
 
     pub(super) async fn exists(&self, key: &ObjectKey) -> Result<bool, Failure> {
         let (_, path) = self.place(key)?;
-        // Whatever has the name takes it, be it a directory or a link to nowhere.
-        match blocking(move || fs::symlink_metadata(path)).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Failure::directory("looking the object up", &error)),
-        }
+        let look = async {
+            // Whatever has the name takes it, be it a directory or a link to nowhere.
+            match blocking(move || fs::symlink_metadata(path)).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(Failure::directory("looking the object up", &error)),
+            }
+        };
+        within(self.patience, "looking the object up", look).await
     }
 
     /// Copies a file to a hidden name, and then gives it its own, which must not be taken.
     pub(super) async fn upload(&self, key: &ObjectKey, source: &Source, budget: &Arc<Budget>) -> Result<u64, Failure> {
         let (key, place) = self.place(key)?;
         let hidden = Hidden::new(&self.files)?;
-        let upload = self.files.put_multipart(&hidden.key).await;
-        let mut upload = upload.map_err(|error| failure("creating the object", error))?;
-        hidden.keep_to_owner().await?;
-        copy(source, upload.as_mut(), budget).await?;
+        let mut upload = within(self.patience, "creating the object", self.create(&hidden)).await?;
+        self.copy(source, upload.as_mut(), budget).await?;
         source.refuse_if_changed().await?;
-        let completed = upload.complete().await;
-        completed.map_err(|error| failure("writing the object", error))?;
+        let complete = async {
+            let completed = upload.complete().await;
+            completed.map_err(|error| failure("writing the object", error))
+        };
+        within(self.patience * SYNC_FACTOR, "writing the object", complete).await?;
+        within(self.patience, "naming the object", self.name(&hidden, &key, place)).await?;
+        let look = async {
+            let stored = self.files.head(&key).await;
+            stored.map_err(|error| failure("looking the object up", error))
+        };
+        Ok(within(self.patience, "looking the object up", look).await?.size)
+    }
 
-        // A hard link, which fails if the name is taken even since a moment ago.
+    /// The library opens the file on the spot, so not on a thread that serves others.
+    async fn create(&self, hidden: &Hidden) -> Result<Box<dyn MultipartUpload>, Failure> {
+        let (files, key, runtime) = (self.files.clone(), hidden.key.clone(), Handle::current());
+        let upload = blocking(move || runtime.block_on(files.put_multipart(&key))).await;
+        let upload = upload.map_err(|error| failure("creating the object", error))?;
+        hidden.keep_to_owner().await?;
+        Ok(upload)
+    }
+
+    async fn copy(
+        &self,
+        source: &Source,
+        upload: &mut dyn MultipartUpload,
+        budget: &Arc<Budget>,
+    ) -> Result<(), Failure> {
+        let mut offset = 0;
+        while offset < source.size {
+            let length = usize::try_from(source.size - offset)
+                .unwrap_or(usize::MAX)
+                .min(COPY_BYTES);
+            let piece = source.read(offset, length, budget).await?;
+            let write = async {
+                let written = upload.put_part(PutPayload::from(piece)).await;
+                written.map_err(|error| failure("writing the object", error))
+            };
+            within(self.patience, "writing the object", write).await?;
+            offset += length as u64;
+        }
+        Ok(())
+    }
+
+    /// Gives a whole file its name: by a hard link, which fails if the name is taken even since a
+    /// moment ago.
+    async fn name(&self, hidden: &Hidden, key: &Path, place: PathBuf) -> Result<(), Failure> {
         let create = RenameOptions::new().with_target_mode(RenameTargetMode::Create);
-        let renamed = self.files.rename_opts(&hidden.key, &key, create).await;
+        let renamed = self.files.rename_opts(&hidden.key, key, create).await;
         if let Err(error) = renamed
             && !hidden.has_also_this_name(place).await
         {
@@ -76,16 +128,19 @@ impl Directory {
                 error,
             ));
         }
-        let stored = self
-            .files
-            .head(&key)
-            .await
-            .map_err(|error| failure("looking the object up", error))?;
-        Ok(stored.size)
+        Ok(())
     }
 
     pub(super) async fn download(&self, key: &ObjectKey, target: &FilePath) -> Result<u64, Failure> {
         let (key, path) = self.place(key)?;
+        let (file, length) = within(self.patience, "opening the object", self.open_object(&key, path)).await?;
+        let mut target = Target::create(target).await?;
+        self.receive(file, length, &mut target).await?;
+        target.finish().await
+    }
+
+    /// The object, which is a regular file and no link, and its length.
+    async fn open_object(&self, key: &Path, path: PathBuf) -> Result<(fs::File, u64), Failure> {
         let named = blocking(move || fs::symlink_metadata(path)).await;
         let named = named.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::no_object(),
@@ -95,26 +150,40 @@ impl Directory {
         if !named.is_file() {
             return Err(Failure::denied("what has this name is not a regular file"));
         }
-        let object = self
-            .files
-            .get(&key)
-            .await
-            .map_err(|error| failure("opening the object", error))?;
+        let object = self.files.get(key).await;
+        let object = object.map_err(|error| failure("opening the object", error))?;
         let GetResultPayload::File(file, _) = object.payload else {
             return Err(Failure::strange("the object is no file"));
         };
-        let opened = file
-            .metadata()
-            .map_err(|error| Failure::directory("opening the object", &error))?;
+        let opened = file.metadata();
+        let opened = opened.map_err(|error| Failure::directory("opening the object", &error))?;
         if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
             return Err(Failure::denied(
                 "another file took the object's name while it was opened",
             ));
         }
+        Ok((file, opened.len()))
+    }
 
-        let mut target = Target::create(target).await?;
-        receive(file, opened.len(), &mut target).await?;
-        target.finish().await
+    async fn receive(&self, file: fs::File, length: u64, target: &mut Target) -> Result<(), Failure> {
+        let file = Arc::new(file);
+        let mut buffer = vec![0; COPY_BYTES];
+        while target.length() < length {
+            let (file, offset) = (Arc::clone(&file), target.length());
+            let wanted = usize::try_from(length - offset).unwrap_or(usize::MAX).min(COPY_BYTES);
+            let read = blocking(move || {
+                let result = file.read_at(&mut buffer[..wanted], offset);
+                (buffer, result)
+            });
+            let result;
+            (buffer, result) = within(self.patience, "reading the object", async { Ok(read.await) }).await?;
+            match result {
+                Ok(0) => return Err(Failure::changed_object()),
+                Ok(read) => target.add(&buffer[..read]).await?,
+                Err(error) => return Err(Failure::directory("reading the object", &error)),
+            }
+        }
+        Ok(())
     }
 
     /// Where an object is.
@@ -158,41 +227,22 @@ fn allowed(path: &FilePath, roots: &[PathBuf]) -> Result<PathBuf, Failure> {
     Ok(directory)
 }
 
-async fn copy(source: &Source, upload: &mut dyn MultipartUpload, budget: &Arc<Budget>) -> Result<(), Failure> {
-    let mut offset = 0;
-    while offset < source.size {
-        let length = usize::try_from(source.size - offset)
-            .unwrap_or(usize::MAX)
-            .min(COPY_BYTES);
-        let piece = source.read(offset, length, budget).await?;
-        let written = upload.put_part(PutPayload::from(piece)).await;
-        written.map_err(|error| failure("writing the object", error))?;
-        offset += length as u64;
-    }
-    Ok(())
-}
-
-async fn receive(file: fs::File, length: u64, target: &mut Target) -> Result<(), Failure> {
-    use std::os::unix::fs::FileExt;
-
-    let file = Arc::new(file);
-    let mut buffer = vec![0; COPY_BYTES];
-    while target.length() < length {
-        let (file, offset) = (Arc::clone(&file), target.length());
-        let wanted = usize::try_from(length - offset).unwrap_or(usize::MAX).min(COPY_BYTES);
-        let result;
-        (buffer, result) = blocking(move || {
-            let result = file.read_at(&mut buffer[..wanted], offset);
-            (buffer, result)
-        })
-        .await;
-        match result {
-            Ok(0) => return Err(Failure::changed_object()),
-            Ok(read) => target.add(&buffer[..read]).await?,
-            Err(error) => return Err(Failure::directory("reading the object", &error)),
-        }
-    }
-    Ok(())
+/// Bounds a step by time.
+async fn within<T>(
+    patience: Duration,
+    doing: &str,
+    step: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(patience, step).await.unwrap_or_else(|_| {
+        let silence = format!(
+            "nothing came of it within {} s; is the mount alive?",
+            patience.as_secs()
+        );
+        Err(Failure::directory(
+            doing,
+            &io::Error::new(io::ErrorKind::TimedOut, silence),
+        ))
+    })
 }
 
 /// What an object of a directory may be used for: a dump holds all that its database holds.
@@ -239,12 +289,21 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        for file in &self.files {
-            match fs::remove_file(file) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(path = %file.display(), %error, "an unfinished file stays behind"),
-            }
+        let files = self.files.clone();
+        // A file may be large and a mount slow: not on a thread that serves others.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&files))),
+            Err(_) => remove(&files),
+        }
+    }
+}
+
+fn remove(files: &[PathBuf]) {
+    for file in files {
+        match fs::remove_file(file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %file.display(), %error, "an unfinished file stays behind"),
         }
     }
 }
@@ -262,4 +321,20 @@ fn failure(doing: &str, error: object_store::Error) -> Failure {
         cause = error.source();
     }
     Failure::strange(format!("{doing}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mount_that_does_not_answer_is_given_up() {
+        let step = std::future::pending::<Result<(), Failure>>();
+        let failure = within(Duration::from_millis(10), "writing the object", step).await;
+        let text = failure.unwrap_err().to_string();
+        assert!(
+            text.contains("writing the object") && text.contains("is the mount alive?"),
+            "{text}"
+        );
+    }
 }

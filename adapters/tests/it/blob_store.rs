@@ -2,7 +2,10 @@
 
 mod directory;
 mod everywhere;
+mod s3_downloads;
 mod s3_faults;
+mod s3_uploads;
+mod scene;
 
 use std::{
     fs,
