@@ -107,10 +107,20 @@ pub(super) struct Setup {
     pub(super) broken: Vec<(Step, Failing)>,
     /// Objects that are in the store already.
     pub(super) taken: Vec<String>,
+    /// The call of a port, by its name, that fails.
+    pub(super) broken_call: Option<&'static str>,
     pub(super) settings: ServiceSettings,
 }
 
 impl Setup {
+    /// Fails a call, if it is to fail.
+    fn call(&self, name: &'static str) -> Result<(), WorkspaceError> {
+        match self.broken_call {
+            Some(broken) if broken == name => Err(WorkspaceError(format!("{name} did not work"))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn failing(&self, step: Step) -> Option<Failing> {
         self.broken
             .iter()
@@ -219,9 +229,12 @@ fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) ->
 
 fn blobs(setup: &Setup, diary: &Diary) -> MockBlobStore {
     let mut mock = MockBlobStore::new();
-    let taken = setup.taken.clone();
-    mock.expect_exists()
-        .returning(move |_, key| Ok(taken.iter().any(|name| name == key.as_str())));
+    let has = setup.clone();
+    mock.expect_exists().returning(move |_, key| {
+        let asked = has.call("exists");
+        asked.map_err(|error| BlobStoreError::Unavailable(error.0))?;
+        Ok(has.taken.iter().any(|name| name == key.as_str()))
+    });
     let (upload, to) = (setup.failing(Step::Upload), diary.clone());
     mock.expect_upload().returning(move |_, key, path, size_bytes| {
         to.lock().unwrap().push(format!("upload {} to {key}", path.display()));
@@ -248,10 +261,11 @@ fn transfer(failing: Option<Failing>) -> Result<(), BlobStoreError> {
 fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
     let mut mock = MockWorkspace::new();
     let (find, to) = (setup.failing(Step::FindArtifact), diary.clone());
+    let before = setup.clone();
     mock.expect_staging().returning(move |_, name| {
         // Before the backup script nothing is there; afterwards its file.
         if to.lock().unwrap().last().is_none_or(|last| last != "backup") {
-            return Ok(Staging::default());
+            return before.call("staging").map(|()| Staging::default());
         }
         match find {
             Some(Failing::Panic) => panic!("a defect"),
@@ -268,11 +282,17 @@ fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
             }),
         }
     });
-    mock.expect_check_restore().returning(|_| Ok(()));
-    mock.expect_prepare_restore()
-        .returning(|place| Ok(PathBuf::from(format!("/r/{}/.part", place.id))));
-    let to = diary.clone();
+    let set = setup.clone();
+    mock.expect_check_restore()
+        .returning(move |_| set.call("check_restore"));
+    let set = setup.clone();
+    mock.expect_prepare_restore().returning(move |place| {
+        set.call("prepare_restore")?;
+        Ok(PathBuf::from(format!("/r/{}/.part", place.id)))
+    });
+    let (set, to) = (setup.clone(), diary.clone());
     mock.expect_place_restore().returning(move |place, _| {
+        set.call("place_restore")?;
         to.lock().unwrap().push(format!("place {}", place.filename));
         Ok(PlacedFile {
             identity: (1, 2),

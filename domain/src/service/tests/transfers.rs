@@ -99,6 +99,52 @@ fn an_object_is_never_replaced() {
 }
 
 #[test]
+fn every_call_around_a_transfer_that_fails_fails_its_step_and_unlocks() {
+    let backup = ["pre-backup-lock", "pre-backup-check", "backup"];
+    let after_backup = ["backup-cleanup", "post-backup-unlock"];
+    let after_restore = ["restore-cleanup", "post-restore-unlock"];
+    let download = "download prefix/h_2018_11_06_db.tar.gz to /r/j/.part";
+    let discard = "discard h_2018_11_06_db.tar.gz";
+    for (kind, call, step, diary) in [
+        (
+            JobKind::Backup,
+            "staging",
+            "backup",
+            [&backup[..2], &after_backup].concat(),
+        ),
+        (
+            JobKind::Backup,
+            "exists",
+            "backup (upload)",
+            [&backup[..], &after_backup].concat(),
+        ),
+        (JobKind::Restore, "check_restore", "preparation", vec![]),
+        (
+            JobKind::Restore,
+            "prepare_restore",
+            "restore (download)",
+            [&["pre-restore-lock"][..], &after_restore].concat(),
+        ),
+        (
+            JobKind::Restore,
+            "place_restore",
+            "restore (download)",
+            [&["pre-restore-lock", download][..], &after_restore, &[discard]].concat(),
+        ),
+    ] {
+        let bench = Bench::new(Setup {
+            broken_call: Some(call),
+            ..Setup::default()
+        });
+        let view = bench.run(request(kind, "j", Transfer::ByAgent));
+        let message = view.error_message().unwrap_or_default();
+        assert_eq!(message, format!("{step}: {call} did not work"));
+        assert_eq!(bench.diary(), diary, "{call}");
+        assert_eq!(view.artifact, None, "{call}");
+    }
+}
+
+#[test]
 fn an_unsent_artifact_is_kept_only_if_told_to_and_then_named() {
     for is_kept in [false, true] {
         let mut setup = Setup {
