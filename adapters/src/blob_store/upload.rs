@@ -123,14 +123,28 @@ impl Upload<'_> {
             Ok(Commit::Done) => Ok(()),
             Ok(Commit::Taken) => self.accept_if_ours(may_be_ours, Failure::taken()).await,
             Ok(Commit::Refused(failure)) | Err(failure) => self.accept_if_ours(may_be_ours, failure).await,
-            Ok(Commit::ConditionUnknown) => {
-                let attempt = || async {
-                    self.refuse_if_taken().await?;
-                    plain().await
-                };
-                self.patience.retry(attempt).await
-            }
+            Ok(Commit::ConditionUnknown) => self.commit_plainly(plain).await,
         }
+    }
+
+    /// Without a condition, but with a look before each try.
+    async fn commit_plainly<P>(&self, plain: impl Fn() -> P) -> Result<(), Failure>
+    where
+        P: Future<Output = Result<(), Failure>>,
+    {
+        let was_sent = AtomicBool::new(false);
+        let attempt = || async {
+            match self.bucket.head(&self.path).await? {
+                None => {
+                    was_sent.store(true, Ordering::Relaxed);
+                    plain().await
+                }
+                // It was free when the last try was sent, whose answer was lost.
+                Some(object) if was_sent.load(Ordering::Relaxed) && object.size == self.source.size => Ok(()),
+                Some(_) => Err(Failure::taken()),
+            }
+        };
+        self.patience.retry(attempt).await
     }
 
     async fn put(&self, bytes: Bytes, mode: PutMode) -> Result<(), Failure> {

@@ -59,6 +59,20 @@ async fn a_store_that_refuses_conditions_gets_a_small_object_without() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_of_a_store_that_refuses_conditions_is_no_other_s_object() {
+    for (bytes, method, target) in [(b"artifact".to_vec(), "PUT", "/a"), (large(), "POST", "uploadId")] {
+        let scene = Scene::new().await;
+        scene
+            .proxy
+            .plan(1, method, target, Fault::Refuse(501, "NotImplemented"));
+        scene.proxy.plan(1, method, target, Fault::LoseAnswer);
+        let stored = upload(&patient(PATIENT), &scene.store(), "a", &bytes).await;
+        assert_eq!(stored, Ok(bytes.len() as u64), "{method}");
+        assert_same(&scene.stored("a"), &bytes, method);
+    }
+}
+
+#[tokio::test]
 async fn what_a_store_says_is_taken_is_not_replaced() {
     for (bytes, method, target) in [(b"artifact".to_vec(), "PUT", "/a"), (large(), "POST", "uploadId")] {
         let scene = Scene::new().await;
