@@ -1,6 +1,8 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
 
 use crate::demo::DemoOptions;
 
@@ -24,6 +26,29 @@ pub(crate) enum Command {
     Serve,
     /// Parse the environment variables, report every fault, and exit: 0 if there is none, else 2
     CheckConfig,
+    /// Show the jobs that run, wait, or hold a lock, also when no agent runs
+    Jobs {
+        /// The agent's own files; otherwise the environment says where they are, as for the agent
+        #[arg(long, value_name = "DIRECTORY")]
+        state_directory: Option<PathBuf>,
+    },
+    /// Run the unlock script that a job owes, now, also when no agent runs
+    Unlock(UnlockOptions),
     /// Show a whole backup and restore of sample data, in a scratch directory
     Demo(DemoOptions),
+}
+
+/// Whose unlock, and how.
+#[derive(Debug, Args)]
+pub(crate) struct UnlockOptions {
+    /// backup or restore
+    pub(crate) kind: String,
+    /// The job's id
+    pub(crate) id: String,
+    /// Do not run the script, but stop the agent from trying: the service may stay locked
+    #[arg(long)]
+    pub(crate) give_up: bool,
+    /// The agent's own files; otherwise the environment says where they are, as for the agent
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) state_directory: Option<PathBuf>,
 }

@@ -11,14 +11,14 @@ use std::{
     time::Duration,
 };
 
-use adapters::process::Interpreter;
+use adapters::{job_store::FileJobStoreSettings, process::Interpreter};
 use domain::{
     artifact::NamePattern,
-    plan::FailurePolicy,
+    plan::{FailurePolicy, LockRelease},
     request::{RequestRules, complete_endpoint},
     script::{ArgumentStyle, Directories, ScriptSettings},
     secret::Secret,
-    service::{QueueLimits, ServiceSettings},
+    service::{QueueLimits, ServiceSettings, TimeLimits},
 };
 use variables::Variables;
 
@@ -52,8 +52,21 @@ pub(crate) const NAMES: &[&str] = &[
     "unlock_after_failed_restore",
     "keep_unsent_artifact",
     "swap_s3_endpoint_and_region",
+    "release_lock",
     "transfer_retry_timeout",
+    "transfer_stall_timeout",
+    "phase_timeout",
+    "max_lock_time",
+    "terminate_grace",
+    "unlock_retries",
+    "recovery_patience",
+    "drain_timeout",
+    "stop_timeout",
     "state_directory",
+    "state_key_file",
+    "max_state_size",
+    "job_retention",
+    "max_finished_jobs",
     "RUST_LOG",
 ];
 
@@ -67,6 +80,10 @@ pub(crate) struct Config {
     pub(crate) interpreter: Interpreter,
     pub(crate) allowed_to_delete_files: bool,
     pub(crate) transfer_retry_timeout: Duration,
+    pub(crate) transfer_stall_timeout: Duration,
+    pub(crate) terminate_grace: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) records: FileJobStoreSettings,
     pub(crate) log_filter: String,
     pub(crate) state_directory: PathBuf,
     pub(crate) service: ServiceSettings,
@@ -128,9 +145,21 @@ impl Config {
             unlock_after_failed_lock: vars.parsed("unlock_after_failed_lock", "true", values::boolean),
             unlock_after_failed_restore: vars.parsed("unlock_after_failed_restore", "true", values::boolean),
             keep_unsent_artifact: vars.parsed("keep_unsent_artifact", "false", values::boolean),
+            release: vars.parsed("release_lock", "after_upload", |text| values::one_of(text, &RELEASES)),
         };
         let swapped = vars.parsed("swap_s3_endpoint_and_region", "false", values::boolean);
         let transfer_retry_timeout = vars.parsed("transfer_retry_timeout", "3m", values::duration);
+        let transfer_stall_timeout = vars.parsed("transfer_stall_timeout", "5m", values::duration);
+        let times = TimeLimits {
+            phase_timeout: vars.optional("phase_timeout", values::duration),
+            max_lock_time: vars.optional("max_lock_time", values::duration),
+            unlock_retries: vars.parsed("unlock_retries", "5", values::retries),
+            stop_timeout: vars.parsed("stop_timeout", "20s", values::duration),
+            recovery_patience: vars.parsed("recovery_patience", "5m", values::duration),
+            ..TimeLimits::default()
+        };
+        let terminate_grace = vars.parsed("terminate_grace", "10s", values::duration);
+        let drain_timeout = vars.parsed("drain_timeout", "30s", values::duration);
         let log_filter = vars.parsed("RUST_LOG", "info", values::log_filter);
         let mut warnings = Vec::new();
         let state_directory = state_directory(
@@ -141,6 +170,13 @@ impl Config {
             &mut warnings,
         );
         vars.show("state_directory", &state_directory);
+        let records = FileJobStoreSettings {
+            key_file: vars.directory("state_key_file"),
+            max_state_size: vars.parsed("max_state_size", "1GiB", values::size),
+            job_retention: vars.parsed("job_retention", "720h", values::duration),
+            max_finished_jobs: vars.parsed("max_finished_jobs", "10000", values::at_least_one),
+            directory: state_directory.clone(),
+        };
         let (faults, summary) = vars.finish();
         if !faults.is_empty() {
             return Err(ConfigFaults(faults));
@@ -153,6 +189,10 @@ impl Config {
             interpreter,
             allowed_to_delete_files,
             transfer_retry_timeout,
+            transfer_stall_timeout,
+            terminate_grace,
+            drain_timeout,
+            records,
             log_filter,
             state_directory,
             rules: RequestRules {
@@ -171,6 +211,7 @@ impl Config {
                     directories,
                     swap_s3_endpoint_and_region: swapped,
                 },
+                times,
             },
             warnings,
             summary,
@@ -178,10 +219,32 @@ impl Config {
     }
 }
 
+/// Where the agent's own files are, for commands that need nothing else of the configuration.
+pub(crate) fn state_directory_alone(named: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(directory) = named {
+        return Ok(directory.to_owned());
+    }
+    let look_up = |name: &str| std::env::var_os(name);
+    let mut vars = Variables::new(&look_up);
+    let directory_backup = vars.directory("directory_backup");
+    let directory = state_directory(&mut vars, &look_up, directory_backup.as_deref(), true, &mut Vec::new());
+    let (faults, _) = vars.finish();
+    if faults.is_empty() {
+        Ok(directory)
+    } else {
+        Err(format!("{}; or name it with --state-directory", faults.join("; ")))
+    }
+}
+
 const ARGUMENT_STYLES: [(&str, ArgumentStyle); 3] = [
     ("latest", ArgumentStyle::Latest),
     ("seed", ArgumentStyle::Seed),
     ("none", ArgumentStyle::None),
+];
+
+const RELEASES: [(&str, LockRelease); 2] = [
+    ("after_upload", LockRelease::AfterUpload),
+    ("before_upload", LockRelease::BeforeUpload),
 ];
 
 const INTERPRETERS: [(&str, Interpreter); 2] = [("bash", Interpreter::Bash), ("shebang", Interpreter::Shebang)];

@@ -1,5 +1,6 @@
 //! The agent's binary: command line, configuration, wiring, signals. Rules live in `domain`.
 
+mod by_hand;
 mod cli;
 mod config;
 mod demo;
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
             show(&config);
             ExitCode::SUCCESS
         }),
+        Command::Jobs { state_directory } => run(async move { by_hand::jobs(state_directory.as_deref()).await }),
+        Command::Unlock(options) => run(async move { by_hand::unlock(&options).await }),
         Command::Demo(options) => run(demo::run(options)),
     }
 }

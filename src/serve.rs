@@ -4,15 +4,16 @@ use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, process::
 
 use adapters::{
     blob_store::{ObjectBlobStore, TransferSettings},
+    control::ControlSocket,
     http::{Credentials, HttpContext, HttpLimits, HttpServer},
-    job_store::{LoggedJobStore, MemoryJobStore},
+    job_store::{FileJobStore, LoggedJobStore},
     process::{ScriptRunnerSettings, TokioScriptRunner},
     system::{SystemClock, TokioSpawner},
     workspace::{LocalWorkspace, WorkspaceSettings},
 };
 use domain::{
     job::JobKey,
-    ports::JobApi,
+    ports::{JobApi, JobStore},
     script::NOT_INHERITED,
     service::{JobService, Ports},
 };
@@ -22,8 +23,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
-/// Finished jobs that are kept, at most.
-const MAX_FINISHED_JOBS: usize = 1000;
+/// For records to be written, and processes to be seen gone.
+const LAST_MARGIN: Duration = Duration::from_secs(2);
 /// How often a stopping agent looks whether its jobs have ended.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
@@ -50,10 +51,15 @@ async fn try_serve(config: Config) -> Result<(), String> {
     make_directories(&config)?;
     // Before the first job could be accepted, so that no signal ends the agent unseen.
     let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
+    let store = FileJobStore::open(config.records.clone())?;
     let server = HttpServer::bind(config.address)
         .await
         .map_err(|error| format!("the address {} cannot be listened on: {error}", config.address))?;
-    let service = service(&config);
+    let service = service(&config, Arc::new(store));
+    serve_control_socket(&config, &service);
+    let patience = StopPatience::of(&config);
+    let recovered = service.recover().await;
+    recovered.map_err(|error| format!("the jobs of an earlier agent cannot be taken over: {error}"))?;
     let api: Arc<dyn JobApi> = Arc::new(service.clone());
     let context = Arc::new(HttpContext {
         api,
@@ -64,12 +70,12 @@ async fn try_serve(config: Config) -> Result<(), String> {
     tracing::info!("listening on http://{}", server.address());
     let stop = CancellationToken::new();
     let serving = server.serve(context, stop.clone());
-    tokio::join!(serving, stop_in_order(signals, &service, &stop));
+    tokio::join!(serving, stop_in_order(signals, &service, &patience, &stop));
     tracing::info!("stopped");
     Ok(())
 }
 
-fn service(config: &Config) -> JobService {
+pub(crate) fn service(config: &Config, store: Arc<dyn JobStore>) -> JobService {
     let directories = config.service.scripts.directories.clone();
     let is_inherited = |name: &std::ffi::OsStr| NOT_INHERITED.iter().all(|secret| name != *secret);
     let ports = Ports {
@@ -77,12 +83,15 @@ fn service(config: &Config) -> JobService {
             scripts_path: config.scripts_path.clone(),
             interpreter: config.interpreter,
             inherited_environment: std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect(),
+            records_directory: config.state_directory.join("scripts"),
+            terminate_grace: config.terminate_grace,
         })),
         blobs: Arc::new(ObjectBlobStore::new(TransferSettings {
             retry_timeout: config.transfer_retry_timeout,
+            stall_timeout: config.transfer_stall_timeout,
             allowed_file_roots: config.rules.allowed_file_roots.clone(),
         })),
-        jobs: Arc::new(LoggedJobStore::new(Arc::new(MemoryJobStore::new(MAX_FINISHED_JOBS)))),
+        jobs: Arc::new(LoggedJobStore::new(store)),
         workspace: Arc::new(LocalWorkspace::new(WorkspaceSettings {
             directories,
             allowed_to_delete_files: config.allowed_to_delete_files,
@@ -91,6 +100,18 @@ fn service(config: &Config) -> JobService {
         spawner: Arc::new(TokioSpawner),
     };
     JobService::new(ports, config.service.clone())
+}
+
+/// Lets people on the machine ask. Without it the agent works all the same.
+fn serve_control_socket(config: &Config, service: &JobService) {
+    match ControlSocket::bind(&config.state_directory) {
+        Ok(socket) => drop(tokio::spawn(socket.serve(Arc::new(service.clone())))),
+        Err(error) => tracing::warn!(
+            directory = %config.state_directory.display(),
+            %error,
+            "the socket for the commands jobs and unlock cannot be made"
+        ),
+    }
 }
 
 /// Makes what is missing; what is there keeps its owner and mode.
@@ -115,35 +136,76 @@ fn make_directory(variable: &str, path: &Path, mode: u32) -> Result<(), String> 
         .map_err(|error| format!("{variable} {} cannot be made: {error}", path.display()))
 }
 
-/// Waits for a signal, then takes no new jobs, waits for those at work, and stops the server.
+/// Waits for a signal, then takes no new jobs, gives those at work time to end by themselves, ends
+/// what is left of them, and stops the server. Polling goes on meanwhile.
 ///
-/// Polling goes on meanwhile. A second signal gives up waiting, and says what may be left locked.
-async fn stop_in_order(mut signals: Signals, service: &JobService, stop: &CancellationToken) {
+/// A second signal shortens the first wait; nothing shortens the second, in which locks are released.
+async fn stop_in_order(mut signals: Signals, service: &JobService, patience: &StopPatience, stop: &CancellationToken) {
     signals.next().await;
     service.stop_taking_jobs();
     let at_work = names(&service.at_work());
-    tracing::info!(at_work, "stopping: no new jobs are taken, those at work are waited for");
+    tracing::info!(
+        at_work,
+        "stopping: no new jobs are taken, those at work may end by themselves"
+    );
     let waiting = service.waiting();
     if !waiting.is_empty() {
-        let waiting = names(&waiting);
-        tracing::warn!(
-            waiting,
-            "these jobs waited and are not begun; their clients must send them again"
+        tracing::info!(
+            waiting = names(&waiting),
+            "these jobs wait, and begin when the agent is started again"
         );
     }
-    let at_end = async {
-        while !service.at_work().is_empty() {
-            tokio::time::sleep(STOP_POLL).await;
-        }
-    };
     tokio::select! {
-        () = at_end => {}
-        () = signals.next() => {
+        () = until_idle(service) => {}
+        () = tokio::time::sleep(patience.drain) => {}
+        () = signals.next() => {}
+    }
+    if !service.at_work().is_empty() {
+        let left = names(&service.at_work());
+        tracing::warn!(
+            left,
+            "ending these jobs: what works is ended, then cleanup and unlock run"
+        );
+        service.interrupt();
+        if tokio::time::timeout(patience.way_out, until_idle(service))
+            .await
+            .is_err()
+        {
             let left = names(&service.at_work());
-            tracing::error!(left, "told to stop at once: these jobs were left; their databases may stay locked, and parts of their uploads may stay in the store");
+            tracing::error!(
+                left,
+                "these jobs did not end in time; the agent brings them to their end when it is started again, and \
+                 until then their databases may stay locked"
+            );
         }
     }
     stop.cancel();
+}
+
+async fn until_idle(service: &JobService) {
+    while !service.at_work().is_empty() {
+        tokio::time::sleep(STOP_POLL).await;
+    }
+}
+
+/// How long a stopping agent waits for its jobs.
+struct StopPatience {
+    /// Until they end by themselves.
+    drain: Duration,
+    /// Until they have been ended, cleanup and unlock included.
+    way_out: Duration,
+}
+
+impl StopPatience {
+    fn of(config: &Config) -> Self {
+        let stop = config.service.times.stop_timeout;
+        // What is at work is ended, the cleanup runs and may have to be ended too, then the unlock.
+        let way_out = config.terminate_grace + stop + config.terminate_grace + stop + LAST_MARGIN;
+        Self {
+            drain: config.drain_timeout,
+            way_out,
+        }
+    }
 }
 
 fn names(keys: &[JobKey]) -> String {

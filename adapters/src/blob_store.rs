@@ -14,11 +14,17 @@ mod download;
 mod failure;
 mod fault;
 mod file;
+mod halting;
+mod hidden;
+mod leftovers;
+mod listing;
 mod local;
+mod movement;
 mod parts;
 mod region;
 mod retry;
 mod s3;
+mod unfinished;
 mod upload;
 
 use std::{
@@ -30,7 +36,7 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     artifact::ObjectKey,
-    ports::{BlobStore, BlobStoreError},
+    ports::{BlobStore, BlobStoreError, Halt, UploadJournal},
     request::{FileStore, S3Store, Store},
 };
 
@@ -38,6 +44,7 @@ use self::{
     budget::Budget,
     failure::{Action, Failure},
     file::Directory,
+    halting::unless_halted,
     local::Source,
     region::Regions,
     s3::Bucket,
@@ -50,6 +57,8 @@ pub use self::parts::PART_BYTES;
 pub struct TransferSettings {
     /// Transient faults are retried until this long has gone by without progress.
     pub retry_timeout: Duration,
+    /// A transfer in which no byte moves for this long is given up, whatever is tried again meanwhile.
+    pub stall_timeout: Duration,
     /// The directories below which `FILE` destinations may lie. None: there are no such destinations.
     pub allowed_file_roots: Vec<PathBuf>,
 }
@@ -58,6 +67,7 @@ impl Default for TransferSettings {
     fn default() -> Self {
         Self {
             retry_timeout: Duration::from_secs(3 * 60),
+            stall_timeout: Duration::from_secs(5 * 60),
             allowed_file_roots: Vec::new(),
         }
     }
@@ -70,12 +80,14 @@ struct Limits {
     retry: Duration,
     /// A store may let this long go by before it answers, or between two pieces of an answer.
     answer: Duration,
+    /// So long no byte need move in a part or piece.
+    stall: Duration,
 }
 
 /// Keeps artifacts in S3 buckets and in directories.
 ///
-/// Whoever drops the future of an upload or download cancels it: a task of the runtime then removes
-/// the parts that are in the store already, and what is on this machine is removed at once.
+/// A transfer that is told to halt returns when what it made in a store is removed. Whoever drops its
+/// future cancels it too, but then a task of the runtime removes that in its own time.
 #[derive(Debug)]
 pub struct ObjectBlobStore {
     limits: Limits,
@@ -92,6 +104,7 @@ impl ObjectBlobStore {
             limits: Limits {
                 retry: settings.retry_timeout,
                 answer: Duration::from_secs(30),
+                stall: settings.stall_timeout,
             },
             allowed_file_roots: settings.allowed_file_roots,
             budget: Arc::new(Budget::default()),
@@ -111,7 +124,7 @@ impl ObjectBlobStore {
     }
 
     async fn open(&self, file: &FileStore) -> Result<Directory, Failure> {
-        Directory::open(file, &self.allowed_file_roots, self.limits.retry).await
+        Directory::open(file, &self.allowed_file_roots, self.limits).await
     }
 
     async fn look_up(&self, store: &Store, key: &ObjectKey) -> Result<bool, Failure> {
@@ -122,18 +135,34 @@ impl ObjectBlobStore {
         }
     }
 
-    async fn send(&self, store: &Store, key: &ObjectKey, source: &Path, size: u64) -> Result<u64, Failure> {
-        let source = Source::open(source, size).await?;
+    async fn send(
+        &self,
+        store: &Store,
+        key: &ObjectKey,
+        (source, size): (&Path, u64),
+        journal: &dyn UploadJournal,
+        halt: &Halt,
+    ) -> Result<u64, Failure> {
+        let source = unless_halted(halt, Source::open(source, size)).await?;
         match store {
             Store::S3(s3) => {
-                let bucket = self.connect(s3).await?;
-                upload::upload(&bucket, key, &source, &self.budget).await
+                let bucket = unless_halted(halt, self.connect(s3)).await?;
+                upload::upload(&bucket, key, &source, &self.budget, journal, halt).await
             }
             Store::File(file) => {
-                let directory = self.open(file).await?;
-                directory.upload(key, &source, &self.budget).await
+                let directory = unless_halted(halt, self.open(file)).await?;
+                directory.upload(key, &source, &self.budget, journal, halt).await
             }
             Store::Swift(_) => Err(Failure::no_swift()),
+        }
+    }
+
+    async fn clean_up(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), Failure> {
+        match store {
+            Store::S3(s3) => leftovers::discard(&self.connect(s3).await?, key, known).await,
+            Store::File(file) => self.open(file).await?.discard(known).await,
+            // No upload has ever come so far.
+            Store::Swift(_) => Ok(()),
         }
     }
 
@@ -165,13 +194,28 @@ impl BlobStore for ObjectBlobStore {
         key: &ObjectKey,
         source: &Path,
         size_bytes: u64,
+        journal: Arc<dyn UploadJournal>,
+        halt: &Halt,
     ) -> Result<u64, BlobStoreError> {
-        let stored = self.send(store, key, source, size_bytes).await;
+        let stored = self
+            .send(store, key, (source, size_bytes), journal.as_ref(), halt)
+            .await;
         stored.map_err(|failure| failure.told_of(Action::Upload, store, key))
     }
 
-    async fn download(&self, store: &Store, key: &ObjectKey, target: &Path) -> Result<u64, BlobStoreError> {
-        let length = self.fetch(store, key, target).await;
+    async fn discard_upload(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), BlobStoreError> {
+        let discarded = self.clean_up(store, key, known).await;
+        discarded.map_err(|failure| failure.told_of(Action::Discard, store, key))
+    }
+
+    async fn download(
+        &self,
+        store: &Store,
+        key: &ObjectKey,
+        target: &Path,
+        halt: &Halt,
+    ) -> Result<u64, BlobStoreError> {
+        let length = unless_halted(halt, self.fetch(store, key, target)).await;
         length.map_err(|failure| failure.told_of(Action::Download, store, key))
     }
 }

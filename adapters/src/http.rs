@@ -71,7 +71,7 @@ pub struct HttpContext {
 /// All routes. The filter answers every request; it never rejects.
 #[must_use]
 pub fn routes(context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
-    let resources = status::routes()
+    let resources = status::routes(context)
         .or(jobs::routes(domain::plan::JobKind::Backup, context))
         .unify()
         .or(jobs::routes(domain::plan::JobKind::Restore, context))

@@ -2,6 +2,7 @@
 //! each other, nor who puts them together.
 
 pub mod blob_store;
+pub mod control;
 pub mod http;
 pub mod job_store;
 pub mod process;

@@ -7,26 +7,35 @@
 //!                                                    thrown away once it has ended)
 //! ```
 //!
-//! A script ends when its process exits. Nothing it leaves behind is waited for, signalled or cut
-//! off from its output: a background session is the usual way to hold a database lock. So nothing
-//! here may kill a child when its handle is dropped or when the agent ends.
+//! A script ends when its process exits. When it ends by itself, nothing it leaves behind is waited
+//! for, signalled or cut off from its output: a background session is the usual way to hold a
+//! database lock. So nothing here may kill a child when its handle is dropped or when the agent ends.
+//!
+//! When it is told to end, or is found at work by a later agent, all that comes of it is ended: a
+//! `supervisor` stands over each script, and a `record` tells a later agent where. `tree` says what
+//! belongs to a script and ends it, by the processes' `table`.
 
+mod leftover;
 mod lookup;
 mod output;
+mod record;
+mod redact;
 mod start;
+mod supervisor;
+mod table;
+mod tree;
+mod watch;
 
-use std::{ffi::OsString, fmt, io, os::unix::process::ExitStatusExt, path::PathBuf, process::ExitStatus, sync::Arc};
+use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    job::{ExitReason, ScriptLog},
+    job::JobKey,
     plan::Phase,
-    ports::{ScriptError, ScriptOutcome, ScriptRunner},
+    ports::{Halt, ScriptError, ScriptOutcome, ScriptRunner},
     script::ScriptCall,
 };
 use tracing::Instrument;
-
-use self::start::RunningScript;
 
 /// Who reads a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +56,14 @@ pub struct ScriptRunnerSettings {
     pub interpreter: Interpreter,
     /// The part of the agent's environment that they get, which has none of the agent's secrets.
     pub inherited_environment: Vec<(OsString, OsString)>,
+    /// The directory for the records of scripts at work; made if missing. For the agent alone.
+    pub records_directory: PathBuf,
+    /// How long processes that are told to end may take before they are killed.
+    pub terminate_grace: Duration,
 }
+
+/// What [`ScriptRunnerSettings::terminate_grace`] usually is.
+pub const TERMINATE_GRACE: Duration = Duration::from_secs(10);
 
 impl fmt::Debug for ScriptRunnerSettings {
     /// Shows no values: an operator's environment may hold secrets that the agent knows nothing of.
@@ -56,6 +72,8 @@ impl fmt::Debug for ScriptRunnerSettings {
             .field("scripts_path", &self.scripts_path)
             .field("interpreter", &self.interpreter)
             .field("inherited_environment", &self.inherited_environment.len())
+            .field("records_directory", &self.records_directory)
+            .field("terminate_grace", &self.terminate_grace)
             .finish()
     }
 }
@@ -97,53 +115,29 @@ impl ScriptRunner for TokioScriptRunner {
     }
 
     /// If the future is dropped, the script runs on and is watched to its end.
-    async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError> {
+    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError> {
         let phase = call.phase;
         let invocation = self.look(move |settings| lookup::invocation(settings, phase)).await?;
-        let script =
-            start::start(&invocation, call, &self.settings.inherited_environment).map_err(ScriptError::NotStarted)?;
-        tracing::debug!(script = %invocation.script.display(), pid = script.child.id(), "script started");
+        let script = start::start(&invocation, call, &self.settings).map_err(ScriptError::NotStarted)?;
+        tracing::debug!(script = %invocation.script.display(), supervisor = script.supervisor.id(), "script started");
         // In a task of its own, so that whoever stops waiting does not stop the script: a reader
         // that goes away is a SIGPIPE for the writer.
-        let (exit, log) = tokio::spawn(watch(script).in_current_span())
+        let watching = watch::watch(script, halt.clone(), self.settings.terminate_grace).in_current_span();
+        let outcome = tokio::spawn(watching)
             .await
-            .map_err(io::Error::other)
-            .and_then(|outcome| outcome)
+            .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(|error| {
                 let script = invocation.script.display();
                 ScriptError::Lost(format!("how {script} ended is not known: {error}"))
             })?;
-        tracing::debug!(script = %invocation.script.display(), %exit, "script ended");
-        Ok(ScriptOutcome { exit, log })
+        tracing::debug!(script = %invocation.script.display(), exit = %outcome.exit, "script ended");
+        Ok(outcome)
     }
-}
 
-/// Waits until the script's own process has ended.
-async fn watch(script: RunningScript) -> io::Result<(ExitReason, ScriptLog)> {
-    let RunningScript {
-        mut child,
-        mut stdout,
-        mut stderr,
-    } = script;
-    let status = tokio::select! {
-        // First, so that output that never stops cannot hide the end.
-        biased;
-        status = child.wait() => status,
-        _ = async { tokio::join!(stdout.pump(), stderr.pump()) } => child.wait().await,
-    };
-    // Also after an error: what holds the pipes is not to be cut off.
-    let log = ScriptLog {
-        stdout: stdout.finish(),
-        stderr: stderr.finish(),
-    };
-    Ok((exit_reason(status?)?, log))
-}
-
-fn exit_reason(status: ExitStatus) -> io::Result<ExitReason> {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Ok(ExitReason::Exited(code)),
-        (None, Some(signal)) => Ok(ExitReason::Signaled(signal)),
-        (None, None) => Err(io::Error::other(format!("it ended with {status}"))),
+    async fn end_leftover(&self, job: &JobKey) -> Result<(), ScriptError> {
+        leftover::end(&self.settings.records_directory, job, self.settings.terminate_grace)
+            .await
+            .map_err(ScriptError::Lost)
     }
 }
 

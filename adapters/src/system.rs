@@ -1,5 +1,8 @@
 //! The clock and the spawner: the system's time and tokio's tasks.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::{
     job::JobKey,
@@ -11,7 +14,12 @@ use tracing::Instrument;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+#[async_trait]
 impl Clock for SystemClock {
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }

@@ -2,23 +2,20 @@
 //!
 //! Scripts and people work in them at the same time, so nothing here trusts that what was seen is
 //! still there: a file gets its name in one step, replacing or not, and is removed only if it is
-//! still the one that was put there. Links are never followed below the two directories.
+//! still the one that was put there. Nothing is kept in memory either: who was started anew can remove
+//! what was made before. Links are never followed below the two directories.
 
 mod files;
 mod restore;
 mod staging;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactName, Staging},
     job::JobId,
-    ports::{PlacedFile, RestorePlace, Workspace, WorkspaceError},
+    ports::{PreparedRestore, RestorePlace, Workspace, WorkspaceError},
     script::Directories,
 };
 
@@ -40,8 +37,6 @@ pub struct LocalWorkspace {
 #[derive(Debug)]
 struct State {
     settings: WorkspaceSettings,
-    /// Device and inode of the directories that the agent made for jobs, and so may remove.
-    made: Mutex<HashMap<JobId, (u64, u64)>>,
 }
 
 impl LocalWorkspace {
@@ -49,10 +44,7 @@ impl LocalWorkspace {
     #[must_use]
     pub fn new(settings: WorkspaceSettings) -> Self {
         Self {
-            state: Arc::new(State {
-                settings,
-                made: Mutex::default(),
-            }),
+            state: Arc::new(State { settings }),
         }
     }
 
@@ -85,19 +77,23 @@ impl Workspace for LocalWorkspace {
         self.work(move |state| state.check(&place)).await
     }
 
-    async fn prepare_restore(&self, place: &RestorePlace) -> Result<PathBuf, WorkspaceError> {
+    async fn prepare_restore(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError> {
         let place = place.clone();
         self.work(move |state| state.prepare(&place)).await
     }
 
-    async fn place_restore(&self, place: &RestorePlace, download: &Path) -> Result<PlacedFile, WorkspaceError> {
-        let (place, download) = (place.clone(), download.to_owned());
-        self.work(move |state| state.place(&place, &download)).await
+    async fn place_restore(
+        &self,
+        place: &RestorePlace,
+        prepared: &PreparedRestore,
+    ) -> Result<Option<String>, WorkspaceError> {
+        let (place, prepared) = (place.clone(), prepared.clone());
+        self.work(move |state| state.place(&place, &prepared)).await
     }
 
-    async fn discard_restore(&self, place: &RestorePlace, placed: Option<PlacedFile>) -> Result<(), WorkspaceError> {
-        let place = place.clone();
-        self.work(move |state| state.discard(&place, placed.as_ref())).await
+    async fn discard_restore(&self, place: &RestorePlace, prepared: &PreparedRestore) -> Result<(), WorkspaceError> {
+        let (place, prepared) = (place.clone(), prepared.clone());
+        self.work(move |state| state.discard(&place, &prepared)).await
     }
 }
 

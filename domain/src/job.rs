@@ -3,22 +3,25 @@
 mod event;
 mod failure;
 mod key;
+mod lock;
 mod log;
 mod status;
 mod view;
 
 use chrono::{DateTime, Utc};
 
-pub use event::{JobEvent, StepReport};
-pub use failure::{EX_TEMPFAIL, ExitReason, Failure, FailureCause};
+pub use event::{JobEvent, Settlement, StepReport};
+pub use failure::{EX_TEMPFAIL, ExitReason, Failure, FailureCause, StopReason};
 pub use key::{InvalidJobId, JobId, JobKey};
+pub use lock::LockRecord;
 pub use log::{HeadAndTail, LOG_HEAD_BYTES, LOG_TAIL_BYTES, ScriptLog};
-pub use status::{IllegalTransition, JobStatus};
+pub use status::{IllegalTransition, JobStatus, Outcome};
 pub use view::JobView;
 
 use crate::{
     artifact::ArtifactName,
-    plan::{FailurePolicy, JobKind, Phase},
+    plan::{FailurePolicy, JobKind, Phase, Role, Step},
+    ports::PreparedRestore,
     request::{JobRequest, Work},
 };
 
@@ -45,9 +48,22 @@ pub struct Job {
     phase: Option<Phase>,
     artifact_name: Option<ArtifactName>,
     artifact: Option<ArtifactReport>,
+    lock: LockRecord,
+    transfer: TransferRecord,
     logs: Vec<(Phase, ScriptLog)>,
     notes: Vec<String>,
     ended_at: Option<DateTime<Utc>>,
+}
+
+/// What the agent has begun to put somewhere, and must remove should it not come to an end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TransferRecord {
+    /// The name of the object that is being uploaded, without the prefix.
+    pub object: Option<String>,
+    /// The store's names for uploads in parts, of which the last is at work.
+    pub uploads: Vec<String>,
+    /// The place of the file to restore.
+    pub restore: Option<PreparedRestore>,
 }
 
 impl Job {
@@ -63,6 +79,8 @@ impl Job {
             phase: None,
             artifact_name: None,
             artifact: None,
+            lock: LockRecord::default(),
+            transfer: TransferRecord::default(),
             logs: Vec::new(),
             notes: Vec::new(),
             ended_at: None,
@@ -93,33 +111,93 @@ impl Job {
     ///
     /// If the event cannot follow what the job has been through; the job is then as it was.
     pub fn apply(&mut self, event: JobEvent, at: DateTime<Utc>) -> Result<(), IllegalTransition> {
-        let status = self.status.next(&event, self.request.plan(), self.policy)?;
+        let status = self.next_status(&event)?;
+        let at_work = match &self.status {
+            JobStatus::Running { step, .. } => Some(*step),
+            JobStatus::Queued | JobStatus::Between { .. } | JobStatus::Succeeded | JobStatus::Failed { .. } => None,
+        };
+        self.lock = self.lock.after(&event, at_work, self.policy);
         match &event {
             JobEvent::Started { artifact_name } => self.artifact_name.clone_from(artifact_name),
+            JobEvent::StepStarted { step } => self.phase = step.phase().or(self.phase),
+            JobEvent::ObjectNamed { filename } => self.transfer.object = Some(filename.clone()),
+            JobEvent::UploadOpened { upload_id } => self.transfer.uploads.push(upload_id.clone()),
+            JobEvent::RestorePrepared { prepared } => self.transfer.restore = Some(prepared.clone()),
             JobEvent::StepSucceeded { step, report } | JobEvent::StepFailed { step, report, .. } => {
-                if let (Some(phase), Some(log)) = (step.phase(), &report.log) {
-                    self.logs.push((phase, log.clone()));
-                }
+                self.keep_log(step.phase(), report.log.as_ref());
                 if report.artifact.is_some() {
                     self.artifact.clone_from(&report.artifact);
                 }
                 self.notes.extend(report.note.clone());
             }
-            JobEvent::StepStarted { step } => self.phase = step.phase().or(self.phase),
             JobEvent::Finished { note } => {
                 self.notes.extend(note.clone());
                 self.ended_at = Some(at);
             }
+            JobEvent::Abandoned { .. } => self.ended_at = Some(at),
+            JobEvent::UnlockSettled { log, .. } => self.keep_log(Some(self.kind().unlock_phase()), log.as_ref()),
+            JobEvent::Stopped { .. } | JobEvent::Interrupted => {}
         }
         self.status = status;
         self.events.push((at, event));
         Ok(())
     }
 
-    /// Ends the job as failed where it stands, when nobody is left who could take it further.
-    pub(crate) fn abandon(&mut self, reason: &str) {
-        self.ended_at = self.events.last().map(|(at, _)| *at).or(Some(self.accepted_at));
-        self.status = self.status.abandoned(reason);
+    fn next_status(&self, event: &JobEvent) -> Result<JobStatus, IllegalTransition> {
+        // Whether an unlock is owed is known here only.
+        if matches!(event, JobEvent::UnlockSettled { .. }) && !self.owes_unlock() {
+            return Err(IllegalTransition {
+                status: Box::new(self.status.clone()),
+                event: Box::new(event.clone()),
+            });
+        }
+        self.status.next(event, self.plan(), self.policy)
+    }
+
+    /// The last run of a phase counts: an unlock may need several.
+    fn keep_log(&mut self, phase: Option<Phase>, log: Option<&ScriptLog>) {
+        if let (Some(phase), Some(log)) = (phase, log) {
+            self.logs.retain(|(of, _)| *of != phase);
+            self.logs.push((phase, log.clone()));
+        }
+    }
+
+    /// Since when the service may be locked; none if it is not, so far as the job knows.
+    #[must_use]
+    pub fn locked_since(&self) -> Option<DateTime<Utc>> {
+        let is_lock =
+            |event: &JobEvent| matches!(event, JobEvent::StepStarted { step } if step.role() == Some(Role::Lock));
+        let start = self.events.iter().find(|(_, event)| is_lock(event));
+        start
+            .filter(|_| self.lock.is_released() == Some(false))
+            .map(|(at, _)| *at)
+    }
+
+    /// Whether the job has ended, but its service may still be locked and is to be unlocked.
+    #[must_use]
+    pub fn owes_unlock(&self) -> bool {
+        self.status.is_finished() && self.lock == LockRecord::MayBeHeld
+    }
+
+    /// Whether nothing is left to do for this job: it has ended and owes no unlock.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.status.is_finished() && !self.owes_unlock()
+    }
+
+    /// The steps of the job, if nothing fails.
+    #[must_use]
+    pub fn plan(&self) -> &'static [Step] {
+        self.kind().plan(self.request.transfer, self.policy.release)
+    }
+
+    /// Takes the secrets out of the request, which nobody needs any more.
+    ///
+    /// The job can still be replayed and shown, but no script of it can be run.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        self.request = self.request.without_secrets();
+        self
     }
 
     /// What tells this job from all others.
@@ -132,6 +210,30 @@ impl Job {
     #[must_use]
     pub fn kind(&self) -> JobKind {
         self.request.kind()
+    }
+
+    /// The operator's choices that were in force when the job was accepted.
+    #[must_use]
+    pub fn policy(&self) -> FailurePolicy {
+        self.policy
+    }
+
+    /// What is known of the service's lock.
+    #[must_use]
+    pub fn lock(&self) -> LockRecord {
+        self.lock
+    }
+
+    /// The file that is safe in the store, or that scripts left; none until it is.
+    #[must_use]
+    pub fn artifact(&self) -> Option<&ArtifactReport> {
+        self.artifact.as_ref()
+    }
+
+    /// What was begun to be put somewhere.
+    #[must_use]
+    pub fn transfer(&self) -> &TransferRecord {
+        &self.transfer
     }
 
     /// The request that made the job.
@@ -169,6 +271,9 @@ impl Job {
     pub fn view(&self) -> JobView {
         JobView {
             key: self.key(),
+            host: self.request.service.host.clone(),
+            database: self.request.service.database.clone(),
+            locked_since: self.locked_since(),
             destination: self.request.destination.echo.clone(),
             transfer: self.request.transfer,
             compression: self.request.compression,
@@ -179,6 +284,8 @@ impl Job {
             status: self.status.clone(),
             phase: self.phase,
             artifact: self.artifact.clone(),
+            lock: self.lock,
+            owes_unlock: self.owes_unlock(),
             accepted_at: self.accepted_at,
             ended_at: self.ended_at,
             logs: self.logs.clone(),

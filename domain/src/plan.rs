@@ -48,12 +48,31 @@ impl JobKind {
 
     /// The steps of a job of this kind, in order, if nothing fails.
     #[must_use]
-    pub fn plan(self, transfer: Transfer) -> &'static [Step] {
-        match (self, transfer) {
-            (Self::Backup, Transfer::ByAgent) => BACKUP,
-            (Self::Backup, Transfer::ByScripts) => BACKUP_WITHOUT_STORAGE,
-            (Self::Restore, Transfer::ByAgent) => RESTORE,
-            (Self::Restore, Transfer::ByScripts) => RESTORE_WITHOUT_STORAGE,
+    pub fn plan(self, transfer: Transfer, release: LockRelease) -> &'static [Step] {
+        match (self, transfer, release) {
+            (Self::Backup, Transfer::ByAgent, LockRelease::AfterUpload) => BACKUP,
+            (Self::Backup, Transfer::ByAgent, LockRelease::BeforeUpload) => BACKUP_WITH_EARLY_UNLOCK,
+            (Self::Backup, Transfer::ByScripts, _) => BACKUP_WITHOUT_STORAGE,
+            (Self::Restore, Transfer::ByAgent, _) => RESTORE,
+            (Self::Restore, Transfer::ByScripts, _) => RESTORE_WITHOUT_STORAGE,
+        }
+    }
+
+    /// The phase that takes the lock.
+    #[must_use]
+    pub fn lock_phase(self) -> Phase {
+        match self {
+            Self::Backup => Phase::PreBackupLock,
+            Self::Restore => Phase::PreRestoreLock,
+        }
+    }
+
+    /// The phase that releases it.
+    #[must_use]
+    pub fn unlock_phase(self) -> Phase {
+        match self {
+            Self::Backup => Phase::PostBackupUnlock,
+            Self::Restore => Phase::PostRestoreUnlock,
         }
     }
 }
@@ -62,6 +81,22 @@ impl fmt::Display for JobKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// When a backup's lock is released, by the operator's `release_lock`. Where scripts move the bytes
+/// there is no upload, and for a restore no choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LockRelease {
+    /// After upload and cleanup, as documented for the original.
+    #[default]
+    AfterUpload,
+    /// Right after the backup script: the database is locked for the dump, not for the network.
+    BeforeUpload,
+}
+
+impl LockRelease {
+    /// Both, for tables.
+    pub const ALL: [Self; 2] = [Self::AfterUpload, Self::BeforeUpload];
 }
 
 /// Who moves the bytes between the machine and the store.
@@ -197,7 +232,8 @@ impl Step {
         }
     }
 
-    /// Whether the step must run even if it could not be recorded: a lock must be released.
+    /// Whether the step is owed once the lock script has been started: it runs whatever happened, and
+    /// even if it could not be recorded.
     #[must_use]
     pub fn is_owed(self) -> bool {
         matches!(self.role(), Some(Role::Cleanup | Role::Unlock))
@@ -227,6 +263,17 @@ const BACKUP: &[Step] = &[
     Step::Script(Phase::PostBackupUnlock),
 ];
 
+const BACKUP_WITH_EARLY_UNLOCK: &[Step] = &[
+    Step::Prepare,
+    Step::Script(Phase::PreBackupLock),
+    Step::Script(Phase::PreBackupCheck),
+    Step::Script(Phase::Backup),
+    Step::Script(Phase::PostBackupUnlock),
+    Step::FindArtifact,
+    Step::Upload,
+    Step::Script(Phase::BackupCleanup),
+];
+
 const BACKUP_WITHOUT_STORAGE: &[Step] = &[
     Step::Prepare,
     Step::Script(Phase::PreBackupLock),
@@ -254,8 +301,6 @@ const RESTORE_WITHOUT_STORAGE: &[Step] = &[
     Step::Script(Phase::PostRestoreUnlock),
 ];
 
-const NOTHING: &[Step] = &[];
-
 /// How a step failed, as far as it decides what still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureMode {
@@ -263,24 +308,28 @@ pub enum FailureMode {
     NotStarted,
     /// A lock script said that another holds the lock and that it took nothing.
     LockIsTaken,
-    /// It began, and failed somewhere.
+    /// It began, and failed by itself.
     Failed,
+    /// It began, and was ended by the agent, or with it: how far it had come is not known.
+    Ended,
 }
 
 impl FailureMode {
     /// All modes, for tables.
-    pub const ALL: [Self; 3] = [Self::NotStarted, Self::LockIsTaken, Self::Failed];
+    pub const ALL: [Self; 4] = [Self::NotStarted, Self::LockIsTaken, Self::Failed, Self::Ended];
 }
 
-/// The operator's choices about what runs after a failure.
+/// The operator's choices about what runs, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailurePolicy {
     /// Cleanup and unlock run after a lock script that failed: it may have locked half.
     pub unlock_after_failed_lock: bool,
-    /// Unlock runs after a restore script that failed; if not, the service stays locked.
+    /// Unlock runs after a restore script that failed or was ended; if not, the service stays locked.
     pub unlock_after_failed_restore: bool,
     /// After a failed upload the cleanup is left out, so that the artifact stays.
     pub keep_unsent_artifact: bool,
+    /// When a backup's lock is released.
+    pub release: LockRelease,
 }
 
 impl Default for FailurePolicy {
@@ -289,6 +338,38 @@ impl Default for FailurePolicy {
             unlock_after_failed_lock: true,
             unlock_after_failed_restore: true,
             keep_unsent_artifact: false,
+            release: LockRelease::default(),
+        }
+    }
+}
+
+/// What becomes of the service's lock when a step fails: the part of the unlock rule that decides
+/// between releasing and leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LockAfterFailure {
+    /// Nothing was locked by this job, so far as anybody can know.
+    NotTaken,
+    /// It may be locked: it is to be released.
+    ToBeReleased,
+    /// It is locked, and the operator wants it to stay so.
+    Kept,
+}
+
+/// What becomes of the lock after `step` failed, had it been taken before.
+#[must_use]
+pub fn lock_after_failure(step: Step, mode: FailureMode, policy: FailurePolicy) -> LockAfterFailure {
+    match (step.role(), mode) {
+        (Some(Role::Lock), FailureMode::NotStarted | FailureMode::LockIsTaken) => LockAfterFailure::NotTaken,
+        // The operator's scripts take nothing when they fail; one that was ended cannot have tidied up.
+        (Some(Role::Lock), FailureMode::Failed) if !policy.unlock_after_failed_lock => LockAfterFailure::NotTaken,
+        (_, FailureMode::Failed | FailureMode::Ended)
+            if step == Step::Script(Phase::Restore) && !policy.unlock_after_failed_restore =>
+        {
+            LockAfterFailure::Kept
+        }
+        (None, _) if step == Step::Prepare => LockAfterFailure::NotTaken,
+        (None | Some(Role::Lock | Role::Check | Role::Work | Role::Cleanup | Role::Unlock), _) => {
+            LockAfterFailure::ToBeReleased
         }
     }
 }
@@ -298,53 +379,41 @@ impl Default for FailurePolicy {
 /// This is the unlock rule: once the lock script has been started, cleanup and unlock run whatever
 /// happens, but for a lock script that took nothing and for what the operator switched off.
 #[must_use]
-pub fn after_failure(
-    step: Step,
-    mode: FailureMode,
-    remaining: &'static [Step],
-    policy: FailurePolicy,
-) -> &'static [Step] {
-    match step {
-        Step::Prepare => NOTHING,
-        Step::Script(phase) => match phase.role() {
-            Role::Lock => match mode {
-                FailureMode::NotStarted | FailureMode::LockIsTaken => NOTHING,
-                FailureMode::Failed if !policy.unlock_after_failed_lock => NOTHING,
-                FailureMode::Failed => cleanup_and_unlock(remaining),
-            },
-            Role::Work if phase == Phase::Restore && !policy.unlock_after_failed_restore => cleanup_only(remaining),
-            Role::Check | Role::Work => cleanup_and_unlock(remaining),
-            // The failure came on the way out: what was to follow still follows.
-            Role::Cleanup | Role::Unlock => remaining,
-        },
-        Step::Upload if policy.keep_unsent_artifact => unlock_only(remaining),
-        Step::FindArtifact | Step::Upload | Step::Download => cleanup_and_unlock(remaining),
+pub fn after_failure(step: Step, mode: FailureMode, remaining: &[Step], policy: FailurePolicy) -> Vec<Step> {
+    // The failure came on the way out: what was to follow still follows.
+    if step.is_owed() {
+        return remaining.to_vec();
     }
+    let left_out = |role| match lock_after_failure(step, mode, policy) {
+        LockAfterFailure::NotTaken => true,
+        LockAfterFailure::Kept => role == Role::Unlock,
+        LockAfterFailure::ToBeReleased => role == Role::Cleanup && step == Step::Upload && policy.keep_unsent_artifact,
+    };
+    owed(remaining, left_out)
 }
 
-fn cleanup_and_unlock(remaining: &'static [Step]) -> &'static [Step] {
-    from_first(remaining, Role::Cleanup)
+/// The steps that still run when a job is stopped between two steps.
+#[must_use]
+pub fn after_stop(remaining: &[Step]) -> Vec<Step> {
+    let lock_is_ahead = remaining.iter().any(|step| step.role() == Some(Role::Lock));
+    owed(remaining, |_| lock_is_ahead)
 }
 
-fn unlock_only(remaining: &'static [Step]) -> &'static [Step] {
-    from_first(remaining, Role::Unlock)
+/// The steps that still run when the agent died at `step` and a new one takes over. A cleanup or
+/// unlock that was at work runs again.
+#[must_use]
+pub fn after_interruption(step: Step, remaining: &[Step], policy: FailurePolicy) -> Vec<Step> {
+    if step.is_owed() {
+        let mut steps = vec![step];
+        steps.extend(owed(remaining, |_| false));
+        return steps;
+    }
+    after_failure(step, FailureMode::Ended, remaining, policy)
 }
 
-fn cleanup_only(remaining: &'static [Step]) -> &'static [Step] {
-    let tail = cleanup_and_unlock(remaining);
-    let end = tail
-        .iter()
-        .position(|step| step.role() == Some(Role::Unlock))
-        .unwrap_or(tail.len());
-    &tail[..end]
-}
-
-fn from_first(remaining: &'static [Step], role: Role) -> &'static [Step] {
-    let start = remaining
-        .iter()
-        .position(|step| step.role() == Some(role))
-        .unwrap_or(remaining.len());
-    &remaining[start..]
+fn owed(remaining: &[Step], left_out: impl Fn(Role) -> bool) -> Vec<Step> {
+    let is_owed = |step: &&Step| step.is_owed() && step.role().is_some_and(|role| !left_out(role));
+    remaining.iter().filter(is_owed).copied().collect()
 }
 
 #[cfg(test)]

@@ -6,19 +6,21 @@
 
 mod blob_store;
 mod clock;
+mod halt;
 mod job_api;
 mod job_store;
 mod script_runner;
 mod spawner;
 mod workspace;
 
-pub use blob_store::{BlobStore, BlobStoreError};
+pub use blob_store::{BlobStore, BlobStoreError, UploadJournal};
 pub use clock::Clock;
-pub use job_api::{JobApi, RemoveError, StartError};
+pub use halt::Halt;
+pub use job_api::{CancelError, JobApi, RemoveError, StartError, UnlockError};
 pub use job_store::{JobStore, JobStoreError};
 pub use script_runner::{ScriptError, ScriptOutcome, ScriptRunner};
 pub use spawner::{JobFuture, Spawner};
-pub use workspace::{PlacedFile, RestorePlace, Workspace, WorkspaceError};
+pub use workspace::{PreparedRestore, RestorePlace, Workspace, WorkspaceError};
 
 #[cfg(any(test, feature = "test-doubles"))]
 pub use {

@@ -18,7 +18,7 @@ pub use parameters::{MAX_PARAMETER_BYTES, Parameter, refusal_of_name};
 use crate::{
     artifact::NamePattern,
     job::JobId,
-    plan::{JobKind, Step, Transfer},
+    plan::{JobKind, Transfer},
     secret::Secret,
 };
 
@@ -55,12 +55,38 @@ impl JobRequest {
         }
     }
 
-    /// The steps of the job, if nothing fails.
+    /// The same without passwords, keys and parameters: what is kept when the job is done.
     #[must_use]
-    pub fn plan(&self) -> &'static [Step] {
-        self.kind().plan(self.transfer)
+    pub fn without_secrets(mut self) -> Self {
+        self.destination.store.remove_secrets();
+        self.service.password = Secret::default();
+        self.encryption_key = Secret::default();
+        self.parameters.clear();
+        self
+    }
+
+    /// The values that nobody should find in what scripts print: passwords and keys, but for those
+    /// that are too short to be told from other text, that are no secret (`none`), or that are also
+    /// part of what everybody may see.
+    #[must_use]
+    pub fn values_to_redact(&self) -> Vec<Secret> {
+        let filename = match &self.work {
+            Work::Backup => "",
+            Work::Restore { filename } => filename,
+        };
+        let public = [self.id.as_str(), &self.service.host, &self.service.database, filename];
+        let is_hidden = |secret: &&Secret| {
+            let text = secret.expose();
+            text.chars().count() >= SHORTEST_REDACTED && text != "none" && public.iter().all(|p| !p.contains(text))
+        };
+        let own = [&self.service.password, &self.encryption_key];
+        let all = own.into_iter().chain(self.destination.store.secrets());
+        all.filter(is_hidden).cloned().collect()
     }
 }
+
+/// Shorter secrets are not looked for in output, in characters: they would be found everywhere.
+const SHORTEST_REDACTED: usize = 8;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! What a script gets: arguments and environment, as data.
 
-use std::{ffi::OsString, fmt, path::PathBuf};
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use crate::{
     artifact::{ArtifactName, without_ending},
-    job::JobId,
+    job::{JobId, JobKey},
     plan::{Phase, Role, Transfer},
     request::{JobRequest, Store, Work},
+    secret::Secret,
 };
 
 /// Which arguments the scripts get, by the operator's `script_arguments`.
@@ -61,6 +62,8 @@ pub enum LockState {
     Taken,
     /// The lock script failed; it may have locked half.
     Failed,
+    /// The agent, or the machine, was restarted since.
+    Unknown,
 }
 
 /// How the operator wants scripts to be called.
@@ -78,17 +81,24 @@ pub struct ScriptSettings {
 /// One call of a script. Its `Debug` shows no values, as some are secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScriptCall {
+    /// The job that the call is for.
+    pub job: JobKey,
     /// The phase, after which the script is named.
     pub phase: Phase,
     /// The arguments, in order.
     pub arguments: Vec<OsString>,
     /// Variables in addition to what scripts inherit; of two of one name the later counts.
     pub environment: Vec<(String, OsString)>,
+    /// What is to be hidden in the script's output.
+    pub redacted: Vec<Secret>,
+    /// A script that is still at work after this is worth a warning: half of its time is over.
+    pub warn_after: Option<Duration>,
 }
 
 impl fmt::Debug for ScriptCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScriptCall")
+            .field("job", &self.job)
             .field("phase", &self.phase)
             .field("arguments", &self.arguments.len())
             .field("environment", &self.environment.len())
@@ -107,6 +117,7 @@ pub fn call(
 ) -> ScriptCall {
     let facts = Facts::new(request, artifact_name, settings);
     ScriptCall {
+        job: JobKey::new(request.kind(), request.id.clone()),
         phase,
         arguments: match settings.arguments {
             ArgumentStyle::Latest => facts.latest_arguments(phase),
@@ -114,6 +125,8 @@ pub fn call(
             ArgumentStyle::None => Vec::new(),
         },
         environment: facts.environment(phase, course, settings),
+        redacted: request.values_to_redact(),
+        warn_after: None,
     }
 }
 
@@ -250,6 +263,7 @@ impl<'a> Facts<'a> {
                 match course.lock {
                     LockState::Taken => "taken",
                     LockState::Failed => "failed",
+                    LockState::Unknown => "unknown",
                 }
                 .into(),
             );

@@ -4,12 +4,18 @@
 //!   JobApi ──→ JobService ──→ Registry (who waits, who is at work)
 //!                  │ spawns
 //!                  └──→ JobRun: record, perform through a port, record the outcome
+//!                           └──→ aftercare: an unlock that is owed, a record that is missing
 //! ```
 
+mod aftercare;
 mod panics;
 mod perform;
+mod race;
+mod recorder;
 mod registry;
 mod run;
+mod stop;
+mod times;
 
 use std::{
     fmt,
@@ -20,17 +26,19 @@ use async_trait::async_trait;
 
 use crate::{
     artifact::NamePattern,
-    job::{Job, JobKey, JobView},
-    plan::FailurePolicy,
+    job::{Job, JobEvent, JobKey, JobStatus, JobView, Settlement, StopReason},
+    plan::{FailurePolicy, Step},
     ports::{
-        BlobStore, Clock, JobApi, JobStore, JobStoreError, RemoveError, ScriptRunner, Spawner, StartError, Workspace,
+        BlobStore, CancelError, Clock, JobApi, JobFuture, JobStore, JobStoreError, RemoveError, ScriptRunner, Spawner,
+        StartError, UnlockError, Workspace,
     },
     request::JobRequest,
     script::ScriptSettings,
 };
 use panics::catch_panic;
 pub use registry::QueueLimits;
-use registry::{Claims, Registry};
+use registry::{Cancelled, Claims, Ready, Refusal, Registry};
+pub use times::TimeLimits;
 
 /// What the domain needs of the world.
 #[derive(Debug, Clone)]
@@ -60,6 +68,8 @@ pub struct ServiceSettings {
     pub name_pattern: NamePattern,
     /// How scripts are called.
     pub scripts: ScriptSettings,
+    /// How long things may take.
+    pub times: TimeLimits,
 }
 
 /// The agent's core. Cheap to clone; all clones are one service.
@@ -96,6 +106,68 @@ impl JobService {
         }
     }
 
+    /// Takes over the jobs that an earlier agent has left: those that waited wait again, those that were
+    /// at work are brought to their end, and unlocks that are owed are tried. To be called once, before
+    /// the first request; the work itself goes on beside everything else.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    pub async fn recover(&self) -> Result<(), JobStoreError> {
+        let jobs = self.inner.ports.jobs.unsettled().await?;
+        let pattern = &self.inner.settings.name_pattern;
+        let mut courses: Vec<(JobKey, JobFuture)> = Vec::new();
+        for job in jobs {
+            let (key, service) = (job.key(), self.clone());
+            let claims = Claims::of(job.request(), pattern);
+            let stop = self.inner.registry().readmit(job.clone(), claims);
+            match job.status() {
+                JobStatus::Queued => {}
+                JobStatus::Between { .. } | JobStatus::Running { .. } => {
+                    courses.push((key, Box::pin(run::recovery(service, job, stop))));
+                }
+                JobStatus::Succeeded | JobStatus::Failed { .. } => {
+                    courses.push((
+                        key.clone(),
+                        Box::pin(async move { service.look_after_at_once(&key).await }),
+                    ));
+                }
+            }
+        }
+        for (key, course) in courses {
+            self.inner.ports.spawner.spawn(&key, course);
+        }
+        self.begin_what_can_begin();
+        Ok(())
+    }
+
+    /// Takes over one job that an earlier agent has left, when no agent runs. If it was at work it is
+    /// brought to its end beside everything else, and none of the others is touched.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    pub async fn recover_only(&self, key: &JobKey) -> Result<(), JobStoreError> {
+        self.stop_taking_jobs();
+        let jobs = self.inner.ports.jobs.unsettled().await?;
+        for job in jobs.into_iter().filter(|job| job.key() == *key) {
+            let claims = Claims::of(job.request(), &self.inner.settings.name_pattern);
+            let stop = self.inner.registry().readmit(job.clone(), claims);
+            if let JobStatus::Between { .. } | JobStatus::Running { .. } = job.status() {
+                let course = run::recovery(self.clone(), job, stop);
+                self.inner.ports.spawner.spawn(key, Box::pin(course));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks all jobs at work to end: what works towards the backup or restore is ended at once, and
+    /// what is owed has little time. Who calls this waits until nothing is at work any more, or leaves
+    /// the rest to the next agent.
+    pub fn interrupt(&self) {
+        self.inner.registry().interrupt();
+    }
+
     /// Takes no new jobs from now on, and begins none that waits. Jobs at work go on.
     pub fn stop_taking_jobs(&self) {
         self.inner.registry().stop();
@@ -117,11 +189,33 @@ impl JobService {
     fn begin_what_can_begin(&self) {
         // The lock is released before anything is spawned: a spawner may run the job at once.
         let ready = self.inner.registry().take_ready();
-        for job in ready {
+        for Ready { job, stop } in ready {
             let key = job.key();
-            let course = run::course(self.clone(), job);
+            let course = run::course(self.clone(), job, stop);
             self.inner.ports.spawner.spawn(&key, Box::pin(course));
         }
+    }
+}
+
+impl JobService {
+    /// Ends a job that has not begun.
+    async fn end_in_queue(&self, mut job: Job) -> Result<JobView, CancelError> {
+        let now = self.inner.ports.clock.now();
+        let stopped = JobEvent::Stopped {
+            step: Step::Prepare,
+            reason: StopReason::Cancelled,
+        };
+        for event in [stopped, JobEvent::Finished { note: None }] {
+            job.apply(event, now).expect("a job that waits can be ended");
+        }
+        if let Err(error) = self.write(&job).await {
+            self.inner.registry().wait_again(&job.key());
+            self.begin_what_can_begin();
+            return Err(CancelError::Store(error));
+        }
+        self.inner.registry().end(&job, true);
+        self.begin_what_can_begin();
+        Ok(job.view())
     }
 }
 
@@ -144,7 +238,14 @@ impl JobApi for JobService {
         let key = job.key();
         // The id is taken in the registry first, so that of two requests at once one is refused.
         let claims = Claims::of(job.request(), &inner.settings.name_pattern);
-        inner.registry().admit(job.clone(), claims)?;
+        loop {
+            let refusal = inner.registry().admit(job.clone(), claims.clone());
+            match refusal {
+                Ok(()) => break,
+                Err(Refusal::Undecided(recorded)) => recorded.fired().await,
+                Err(Refusal::Final(error)) => return Err(error),
+            }
+        }
         let recorded = catch_panic(async {
             match inner.ports.jobs.find(&key).await? {
                 Some(known) => Err(StartError::Duplicate(Box::new(known.view()))),
@@ -172,16 +273,56 @@ impl JobApi for JobService {
         Ok(job.map(|job| job.view()))
     }
 
-    async fn remove(&self, key: &JobKey) -> Result<bool, RemoveError> {
-        let in_memory = self.inner.registry().view(key);
-        match in_memory {
-            Some(view) if !view.status.is_finished() => return Err(RemoveError::Unfinished(Box::new(view))),
-            Some(_) | None => {}
+    async fn cancel(&self, key: &JobKey) -> Result<JobView, CancelError> {
+        let cancelled = self.inner.registry().cancel(key);
+        match cancelled {
+            Cancelled::AtWork(view) => Ok(*view),
+            Cancelled::BeforeItsTurn(job) => self.end_in_queue(*job).await,
+            Cancelled::OwesUnlock(job) => Ok(self.settle(&job, Settlement::GivenUp, None).await.view()),
+            Cancelled::TooLate(view) => Err(CancelError::Ended(view)),
+            Cancelled::Unknown => match self.inner.ports.jobs.find(key).await? {
+                Some(job) => Err(CancelError::Ended(Box::new(job.view()))),
+                None => Err(CancelError::Unknown),
+            },
         }
-        let was_in_store = self.inner.ports.jobs.remove(key).await?;
-        // A job whose end could not be recorded is still held in memory.
-        let was_in_memory = self.inner.registry().forget_finished(key);
-        Ok(was_in_store || was_in_memory)
+    }
+
+    async fn unlock(&self, key: &JobKey) -> Result<JobView, UnlockError> {
+        match self.unlock_now(key).await {
+            Err(UnlockError::Unknown) => match self.inner.ports.jobs.find(key).await {
+                Ok(Some(job)) => Err(UnlockError::NotOwed(Box::new(job.view()))),
+                Ok(None) => Err(UnlockError::Unknown),
+                Err(error) => Err(UnlockError::Failed(error.to_string())),
+            },
+            other => other,
+        }
+    }
+
+    fn unsettled(&self) -> Vec<JobView> {
+        self.inner.registry().unsettled()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.inner.ports.jobs.problems();
+        let views = self.unsettled();
+        let owing = views.iter().filter(|view| view.owes_unlock);
+        problems.extend(owing.map(|view| format!("the lock of {} was not released", view.key)));
+        problems
+    }
+
+    async fn remove(&self, key: &JobKey) -> Result<bool, RemoveError> {
+        let in_memory = self.inner.registry().job(key);
+        if let Some(job) = in_memory {
+            if !job.is_settled() {
+                return Err(RemoveError::Unfinished(Box::new(job.view())));
+            }
+            // Its end could not be written before; only what the store knows to have ended is removed.
+            self.inner.ports.jobs.update(&job).await?;
+            self.inner.registry().forget(key);
+            self.inner.ports.jobs.remove(key).await?;
+            return Ok(true);
+        }
+        Ok(self.inner.ports.jobs.remove(key).await?)
     }
 }
 

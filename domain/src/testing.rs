@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use crate::{
     artifact::NamePattern,
     job::{ExitReason, Job, JobId, JobKey, ScriptLog},
     plan::{JobKind, Phase, Transfer},
-    ports::{Clock, JobFuture, JobStore, JobStoreError, ScriptError, ScriptOutcome, ScriptRunner, Spawner},
+    ports::{Clock, Halt, JobFuture, JobStore, JobStoreError, ScriptError, ScriptOutcome, ScriptRunner, Spawner},
     request::{DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceDraft},
     script::ScriptCall,
     secret::Secret,
@@ -68,7 +69,18 @@ impl ManualClock {
     }
 }
 
+#[async_trait]
 impl Clock for ManualClock {
+    async fn sleep(&self, duration: Duration) {
+        let duration_ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let end_ms = self.now_ms.load(Ordering::SeqCst).saturating_add(duration_ms);
+        poll_fn(|_| match self.now_ms.load(Ordering::SeqCst) >= end_ms {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
     fn now(&self) -> DateTime<Utc> {
         assert!(!self.is_broken.swap(false, Ordering::SeqCst), "the clock is broken");
         DateTime::from_timestamp_millis(self.now_ms.load(Ordering::SeqCst)).expect("a time")
@@ -151,30 +163,34 @@ impl ScriptRunner for GatedScriptRunner {
         Ok(())
     }
 
-    async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError> {
-        let id = call
-            .environment
-            .iter()
-            .find(|(name, _)| name == "BACKUP_AGENT_JOB_ID")
-            .and_then(|(_, value)| value.to_str())
-            .expect("every script gets the id")
-            .to_owned();
-        let pass = (id, call.phase);
+    async fn end_leftover(&self, _: &JobKey) -> Result<(), ScriptError> {
+        Ok(())
+    }
+
+    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError> {
+        let pass = (call.job.id.to_string(), call.phase);
         self.calls.lock().unwrap().push(pass.clone());
-        poll_fn(|_| {
+        let was_halted = poll_fn(|_| {
             let mut passes = self.passes.lock().unwrap();
             match passes.iter().position(|known| *known == pass) {
                 Some(index) => {
                     passes.remove(index);
-                    Poll::Ready(())
+                    Poll::Ready(false)
                 }
+                None if halt.is_fired() => Poll::Ready(true),
                 None => Poll::Pending,
             }
         })
         .await;
+        let exit = if was_halted {
+            ExitReason::Signaled(15)
+        } else {
+            ExitReason::Exited(0)
+        };
         Ok(ScriptOutcome {
-            exit: ExitReason::Exited(0),
+            exit,
             log: ScriptLog::default(),
+            was_halted,
         })
     }
 }
@@ -245,8 +261,21 @@ impl JobStore for FakeJobStore {
         Ok(self.jobs.lock().unwrap().get(key).cloned())
     }
 
+    async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {
+        let jobs = self.jobs.lock().unwrap();
+        let mut unsettled: Vec<Job> = jobs.values().filter(|job| !job.is_settled()).cloned().collect();
+        unsettled.sort_by_key(|job| (job.accepted_at(), job.key()));
+        Ok(unsettled)
+    }
+
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     async fn remove(&self, key: &JobKey) -> Result<bool, JobStoreError> {
-        Ok(self.jobs.lock().unwrap().remove(key).is_some())
+        let mut jobs = self.jobs.lock().unwrap();
+        let is_settled = jobs.get(key).is_some_and(Job::is_settled);
+        Ok(is_settled && jobs.remove(key).is_some())
     }
 }
 

@@ -146,7 +146,14 @@ fn the_summary_shows_what_is_in_force() {
     let config = parse(&[]).expect("a good configuration");
     for name in NAMES {
         let is_shown = config.summary.iter().any(|(shown, _)| shown == name);
-        let is_empty_by_default = ["scrips_path", "default_s3_endpoint"].contains(name);
+        let is_empty_by_default = [
+            "scrips_path",
+            "default_s3_endpoint",
+            "phase_timeout",
+            "max_lock_time",
+            "state_key_file",
+        ]
+        .contains(name);
         assert_eq!(is_shown, !is_empty_by_default, "{name}");
     }
 }

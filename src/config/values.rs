@@ -52,6 +52,29 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(problem)
 }
 
+/// How often something is tried again.
+pub(super) fn retries(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if number <= 20 => Ok(number),
+        Ok(_) | Err(_) => Err("must be a number from 0 to 20".to_owned()),
+    }
+}
+
+/// `64MiB`, `1GiB`
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let problem = || "must be a size like 64MiB or 1GiB, 1MiB or more".to_owned();
+    let (digits, unit_bytes) = match (text.strip_suffix("MiB"), text.strip_suffix("GiB")) {
+        (Some(digits), _) => (digits, 1024 * 1024),
+        (None, Some(digits)) => (digits, 1024 * 1024 * 1024),
+        (None, None) => return Err(problem()),
+    };
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = digits.parse().ok().filter(|number| is_plain && *number > 0);
+    number
+        .and_then(|number| number.checked_mul(unit_bytes))
+        .ok_or_else(problem)
+}
+
 /// Absolute paths with colons between them.
 pub(super) fn absolute_paths(text: &str) -> Result<Vec<PathBuf>, String> {
     let paths: Vec<PathBuf> = text

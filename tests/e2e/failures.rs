@@ -39,6 +39,12 @@ fn a_failure_of_any_phase_fails_the_job_and_still_cleans_up_and_unlocks() {
                 );
                 assert_eq!(job["message"], format!("{} failed", kind.name()), "{phase} {way}");
                 assert_eq!(job["state"], "finished", "{phase} {way}");
+                let is_locked = *phase == kind.unlock();
+                assert_eq!(job["lock_released"] == false, is_locked, "{phase} {way}: {job}");
+                if is_locked {
+                    // Otherwise no other restore could begin.
+                    assert_eq!(agent.cancel(kind, &id).status, 202);
+                }
             }
         }
     }
@@ -131,7 +137,11 @@ fn the_message_keeps_the_first_failure_and_adds_the_later_ones() {
             "{message}"
         );
         let at = |code: &str| message.find(code).expect("just seen");
-        assert!(at("31") < at("32") && at("32") < at("33"), "in order: {message}");
+        // Before all else that somebody must see to the lock, then what failed, in order.
+        assert!(message.starts_with("THE LOCK WAS NOT RELEASED"), "{message}");
+        assert!(at("33") < at("31") && at("31") < at("32"), "in order: {message}");
+        // Otherwise the next of this database could not begin.
+        assert_eq!(agent.cancel(kind, "job").status, 202);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Barrier, thread};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Agent, Body, Connection, Kind, Place, Response, backup, file_store, restore, wait_until, wide},
+    harness::{Agent, Body, Kind, Response, backup, file_store, restore, wait_until, wide},
     polling_body::assert_complete,
 };
 
@@ -340,33 +340,6 @@ fn many_jobs_of_few_databases_all_end_and_never_share_a_database() {
         let got: Vec<_> = order.iter().filter(|line| expected.contains(line)).cloned().collect();
         assert_eq!(got, expected, "{database}");
     }
-}
-
-#[test]
-fn of_the_finished_jobs_the_latest_thousand_are_known() {
-    let agent = Agent::start_in(Place::without_scripts(), |_| {});
-    let mut connection = Connection::open(agent.address());
-    let authorization = agent.authorization();
-    let mut call = |method: &str, path: &str, body: &str| {
-        let length = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{authorization}\r\nContent-Length: {length}\r\n\r\n");
-        connection.send(format!("{head}{body}").as_bytes());
-        connection.receive(false).status
-    };
-    // Without scripts each of them fails at once.
-    for number in 0..1_100 {
-        let body = backup(&format!("job-{number}"), &file_store(&agent.place)).to_string();
-        assert_eq!(call("POST", "/backup", &body), 201, "{number}");
-        if number % 50 == 49 {
-            agent.finished(Kind::Backup, &format!("job-{number}"));
-        }
-    }
-    let known: Vec<bool> = (0..1_100)
-        .map(|number| call("GET", &format!("/backup/job-{number}"), "") == 200)
-        .collect();
-    assert_eq!(known.iter().filter(|is_known| **is_known).count(), 1_000);
-    assert!(known[200..].iter().all(|is_known| *is_known), "the oldest go first");
 }
 
 /// A job of either kind of this database; a restore finds its object.

@@ -8,7 +8,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -28,9 +28,12 @@ use reqwest::{
     Method, StatusCode, Url,
     header::{HeaderValue, IF_NONE_MATCH},
 };
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
-use super::fault::{Answer, ConnectionFault, Fault};
+use super::{
+    fault::{Answer, ConnectionFault, Fault},
+    movement::Movement,
+};
 
 /// Bodies are given to the connection in pieces of this size, so that their movement can be seen.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -50,6 +53,8 @@ pub(super) struct Connector {
     client: reqwest::Client,
     answer_timeout: Duration,
     creates_only: bool,
+    /// Sees the bodies of all requests move.
+    transfer: Arc<Movement>,
 }
 
 impl Connector {
@@ -75,7 +80,13 @@ impl Connector {
             client,
             answer_timeout,
             creates_only: false,
+            transfer: Arc::default(),
         })
+    }
+
+    /// When any byte of any request last moved.
+    pub(super) fn transfer(&self) -> &Arc<Movement> {
+        &self.transfer
     }
 
     /// The same, but an upload in parts is completed only if its name is free. `object_store` puts
@@ -120,7 +131,7 @@ impl HttpService for Connector {
         *request.headers_mut() = head.headers;
         let movement = Arc::new(Movement::default());
         if length > 0 {
-            let body = MovingBody::new(body, Arc::clone(&movement));
+            let body = MovingBody::new(body, [&movement, &self.transfer].map(Arc::clone));
             *request.body_mut() = Some(reqwest::Body::wrap(body));
         }
 
@@ -177,9 +188,18 @@ impl Connector {
 
 /// Reads as much of a body as will be looked at, and tells whether it came whole.
 pub(super) async fn read_start(body: HttpResponseBody, silence: Duration) -> (Vec<u8>, Result<(), HttpError>) {
+    read_at_most(MAX_ANSWER_BYTES, body, silence).await
+}
+
+/// Reads about so much of a body, and tells whether it came without a fault.
+pub(super) async fn read_at_most(
+    most_bytes: usize,
+    body: HttpResponseBody,
+    silence: Duration,
+) -> (Vec<u8>, Result<(), HttpError>) {
     let mut start = Vec::new();
     let mut pieces = body.bytes_stream();
-    while start.len() < MAX_ANSWER_BYTES {
+    while start.len() < most_bytes {
         match timeout(silence, pieces.next()).await {
             Ok(Some(Ok(piece))) => start.extend_from_slice(&piece),
             Ok(Some(Err(error))) => return (start, Err(error)),
@@ -206,46 +226,17 @@ fn silent(silence: Duration) -> HttpError {
     failed(Fault::silence(silence))
 }
 
-/// When a request's body last moved.
-#[derive(Debug)]
-struct Movement(Mutex<Instant>);
-
-impl Default for Movement {
-    fn default() -> Self {
-        Self(Mutex::new(Instant::now()))
-    }
-}
-
-impl Movement {
-    fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn seen(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Waits until nothing has moved for that long.
-    async fn ceases_for(&self, silence: Duration) {
-        let mut end = self.last() + silence;
-        while Instant::now() < end {
-            sleep_until(end).await;
-            end = self.last() + silence;
-        }
-    }
-}
-
 /// A request's body, handed out in pieces, each of which is seen to move.
 struct MovingBody {
     body: HttpRequestBody,
     piece: Bytes,
-    movement: Arc<Movement>,
+    movements: [Arc<Movement>; 2],
 }
 
 impl MovingBody {
-    fn new(body: HttpRequestBody, movement: Arc<Movement>) -> Self {
+    fn new(body: HttpRequestBody, movements: [Arc<Movement>; 2]) -> Self {
         let piece = Bytes::new();
-        Self { body, piece, movement }
+        Self { body, piece, movements }
     }
 }
 
@@ -263,7 +254,7 @@ impl Body for MovingBody {
                 end => return Poll::Ready(end),
             }
         }
-        self.movement.seen();
+        self.movements.iter().for_each(|movement| movement.seen());
         let length = self.piece.len().min(PIECE_BYTES);
         Poll::Ready(Some(Ok(Frame::data(self.piece.split_to(length)))))
     }

@@ -13,7 +13,7 @@ use super::{
     s3::{Bucket, object_path},
 };
 
-/// Downloads an object into a new file and returns its length.
+/// Downloads an object into an empty file and returns its length.
 pub(super) async fn download(bucket: &Bucket, key: &ObjectKey, target: &std::path::Path) -> Result<u64, Failure> {
     let path = object_path(key)?;
     let patience = bucket.patience();
@@ -29,8 +29,8 @@ pub(super) async fn download(bucket: &Bucket, key: &ObjectKey, target: &std::pat
         path,
         patience,
     };
-    let mut target = Target::create(target).await?;
-    download.fill(&mut target).await?;
+    let mut target = Target::open(target).await?;
+    bucket.stall.watch(download.fill(&mut target)).await?;
     target.finish().await
 }
 
@@ -105,6 +105,7 @@ impl Download<'_> {
             if piece.len() as u64 > self.length - target.length() {
                 return Err(Failure::strange("the store sent more than the object's length"));
             }
+            self.bucket.stall.moved();
             target.add(&piece).await?;
             // Only what is new is progress: otherwise an answer that always breaks off at the same
             // place would be asked for for ever.

@@ -33,6 +33,8 @@ const TRANSIENT_CODES: [&str; 9] = [
 pub(super) enum Action {
     LookUp,
     Upload,
+    /// Removal of what an upload left.
+    Discard,
     Download,
 }
 
@@ -58,6 +60,10 @@ enum Cause {
     Taken,
     /// The object is not what it was.
     Changed,
+    /// The caller wanted it to end.
+    Halted,
+    /// No byte was moved for this long.
+    Stalled(Duration),
     /// The store's directory failed.
     Directory(String),
     /// A file of this machine.
@@ -126,6 +132,22 @@ impl Failure {
         Cause::Changed.into()
     }
 
+    pub(super) fn halted() -> Self {
+        Cause::Halted.into()
+    }
+
+    pub(super) fn stalled(after: Duration) -> Self {
+        Cause::Stalled(after).into()
+    }
+
+    /// What the store was about to keep could not be written down, so that nobody would find it.
+    pub(super) fn unknown_upload(text: &str) -> Self {
+        Cause::Local(format!(
+            "the upload was not begun, as it could not be written down: {text}"
+        ))
+        .into()
+    }
+
     pub(super) fn unsteady(text: impl Into<String>) -> Self {
         Cause::Unsteady(text.into()).into()
     }
@@ -173,6 +195,10 @@ impl Failure {
         self.class() == Class::Transient
     }
 
+    pub(super) fn is_halt(&self) -> bool {
+        matches!(self.cause, Cause::Halted)
+    }
+
     pub(super) fn is_missing(&self) -> bool {
         self.class() == Class::Missing
     }
@@ -215,9 +241,9 @@ impl Failure {
             Cause::Missing(_) => Class::Missing,
             Cause::Denied(_) => Class::Denied,
             Cause::Taken => Class::Taken,
-            Cause::Directory(_) => Class::Unavailable,
+            Cause::Directory(_) | Cause::Stalled(_) => Class::Unavailable,
             Cause::Local(_) => Class::Local,
-            Cause::Changed | Cause::Strange(_) => Class::Other,
+            Cause::Changed | Cause::Halted | Cause::Strange(_) => Class::Other,
         }
     }
 
@@ -226,6 +252,7 @@ impl Failure {
         let (what, preposition) = match action {
             Action::LookUp => ("look-up", "in"),
             Action::Upload => ("upload", "to"),
+            Action::Discard => ("clean-up after an upload", "in"),
             Action::Download => ("download", "from"),
         };
         let mut text = format!("{what} of {:?} {preposition} {store}: {self}", key.as_str());
@@ -287,6 +314,13 @@ impl fmt::Display for Failure {
             }
             Cause::Taken => f.write_str("the name was taken meanwhile; what is there was not replaced"),
             Cause::Changed => f.write_str("the object changed while it was read; begin again"),
+            Cause::Halted => f.write_str("it was told to stop"),
+            Cause::Stalled(after) => write!(
+                f,
+                "no byte was moved for {} (transfer_stall_timeout); check the network, the store's health and load, \
+                 and proxies and firewalls in between",
+                spoken(*after)
+            ),
             Cause::Unsteady(text)
             | Cause::Missing(text)
             | Cause::Denied(text)
@@ -294,6 +328,18 @@ impl fmt::Display for Failure {
             | Cause::Local(text)
             | Cause::Strange(text) => f.write_str(text),
         }
+    }
+}
+
+/// A duration as people write it in settings: `5m`, `90s`, `300ms`.
+fn spoken(duration: Duration) -> String {
+    let (seconds, milliseconds) = (duration.as_secs(), duration.subsec_millis());
+    if milliseconds > 0 {
+        format!("{}ms", duration.as_millis())
+    } else if seconds > 0 && seconds.is_multiple_of(60) {
+        format!("{}m", seconds / 60)
+    } else {
+        format!("{seconds}s")
     }
 }
 

@@ -2,24 +2,31 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path as FilePath, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use domain::{artifact::ObjectKey, request::FileStore};
+use domain::{
+    artifact::ObjectKey,
+    ports::{Halt, UploadJournal},
+    request::FileStore,
+};
 use object_store::{
     GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RenameOptions, RenameTargetMode,
     local::LocalFileSystem, path::Path,
 };
 use tokio::{runtime::Handle, time::timeout};
-use uuid::Uuid;
 
 use super::{
+    Limits,
     budget::Budget,
     failure::Failure,
+    halting::unless_halted,
+    hidden::Hidden,
     local::{Source, Target, blocking},
+    movement::Stall,
     s3::object_path,
 };
 
@@ -36,19 +43,26 @@ pub(super) struct Directory {
     /// How long one step may take. A mount whose server is gone does not answer at all; the thread
     /// that asked waits on, but the job does not.
     patience: Duration,
+    /// Watches over the pieces.
+    stall: Stall,
 }
 
 impl Directory {
     /// Opens the directory, if it lies below one of the roots when all links are looked through.
-    pub(super) async fn open(store: &FileStore, roots: &[PathBuf], patience: Duration) -> Result<Self, Failure> {
+    pub(super) async fn open(store: &FileStore, roots: &[PathBuf], limits: Limits) -> Result<Self, Failure> {
         let (path, roots) = (store.path.clone(), roots.to_vec());
         let open = blocking(move || {
             let directory = allowed(&path, &roots)?;
             let files = LocalFileSystem::new_with_prefix(&directory).map_err(|error| failure("opening it", error))?;
             Ok(files.with_fsync(true))
         });
+        let patience = limits.retry;
         let files = within(patience, "opening it", open).await?;
-        Ok(Self { files, patience })
+        Ok(Self {
+            files,
+            patience,
+            stall: Stall::new(limits.stall, &Arc::default()),
+        })
     }
 
     pub(super) async fn exists(&self, key: &ObjectKey) -> Result<bool, Failure> {
@@ -65,23 +79,67 @@ impl Directory {
     }
 
     /// Copies a file to a hidden name, and then gives it its own, which must not be taken.
-    pub(super) async fn upload(&self, key: &ObjectKey, source: &Source, budget: &Arc<Budget>) -> Result<u64, Failure> {
+    pub(super) async fn upload(
+        &self,
+        key: &ObjectKey,
+        source: &Source,
+        budget: &Arc<Budget>,
+        journal: &dyn UploadJournal,
+        halt: &Halt,
+    ) -> Result<u64, Failure> {
         let (key, place) = self.place(key)?;
         let hidden = Hidden::new(&self.files)?;
-        let mut upload = within(self.patience, "creating the object", self.create(&hidden)).await?;
-        self.copy(source, upload.as_mut(), budget).await?;
-        source.refuse_if_changed().await?;
-        let complete = async {
-            let completed = upload.complete().await;
-            completed.map_err(|error| failure("writing the object", error))
-        };
-        within(self.patience * SYNC_FACTOR, "writing the object", complete).await?;
-        within(self.patience, "naming the object", self.name(&hidden, &key, place)).await?;
+        // Before the file is there: so there is none that nobody knows.
+        let opened = journal.opened(hidden.name()).await;
+        opened.map_err(|text| Failure::unknown_upload(&text))?;
+        if let Err(failure) = self.make(&hidden, (&key, place), source, budget, halt).await {
+            hidden.remove(self.patience).await;
+            return Err(failure);
+        }
+        // From here on there is an object, and a halt comes too late.
         let look = async {
             let stored = self.files.head(&key).await;
             stored.map_err(|error| failure("looking the object up", error))
         };
         Ok(within(self.patience, "looking the object up", look).await?.size)
+    }
+
+    /// Makes the whole object, name and all.
+    async fn make(
+        &self,
+        hidden: &Hidden,
+        (key, place): (&Path, PathBuf),
+        source: &Source,
+        budget: &Arc<Budget>,
+        halt: &Halt,
+    ) -> Result<(), Failure> {
+        unless_halted(halt, async { Ok(()) }).await?;
+        // Not dropped half-way: the file could appear after it was removed.
+        let mut upload = within(self.patience, "creating the object", self.create(hidden)).await?;
+        let fill = async {
+            self.copy(source, upload.as_mut(), budget).await?;
+            source.refuse_if_changed().await?;
+            let complete = async {
+                let completed = upload.complete().await;
+                completed.map_err(|error| failure("writing the object", error))
+            };
+            within(self.patience * SYNC_FACTOR, "writing the object", complete).await
+        };
+        unless_halted(halt, fill).await?;
+        within(self.patience, "naming the object", self.name(hidden, key, place)).await
+    }
+
+    /// Removes what uploads under these hidden names have left; nothing that has another name.
+    pub(super) async fn discard(&self, known: &[String]) -> Result<(), Failure> {
+        let mut result = Ok(());
+        for name in known {
+            let discarded = match Hidden::known(&self.files, name) {
+                Ok(hidden) => within(self.patience, "removing an unfinished file", hidden.discard()).await,
+                Err(failure) => Err(failure),
+            };
+            result = result.and(discarded);
+        }
+        result
     }
 
     /// The library opens the file on the spot, so not on a thread that serves others.
@@ -109,7 +167,8 @@ impl Directory {
                 let written = upload.put_part(PutPayload::from(piece)).await;
                 written.map_err(|error| failure("writing the object", error))
             };
-            within(self.patience, "writing the object", write).await?;
+            let write = within(self.patience, "writing the object", write);
+            self.stall.watch(write).await?;
             offset += length as u64;
         }
         Ok(())
@@ -134,7 +193,7 @@ impl Directory {
     pub(super) async fn download(&self, key: &ObjectKey, target: &FilePath) -> Result<u64, Failure> {
         let (key, path) = self.place(key)?;
         let (file, length) = within(self.patience, "opening the object", self.open_object(&key, path)).await?;
-        let mut target = Target::create(target).await?;
+        let mut target = Target::open(target).await?;
         self.receive(file, length, &mut target).await?;
         target.finish().await
     }
@@ -176,7 +235,8 @@ impl Directory {
                 (buffer, result)
             });
             let result;
-            (buffer, result) = within(self.patience, "reading the object", async { Ok(read.await) }).await?;
+            let read = within(self.patience, "reading the object", async { Ok(read.await) });
+            (buffer, result) = self.stall.watch(read).await?;
             match result {
                 Ok(0) => return Err(Failure::changed_object()),
                 Ok(read) => target.add(&buffer[..read]).await?,
@@ -245,71 +305,8 @@ async fn within<T>(
     })
 }
 
-/// What an object of a directory may be used for: a dump holds all that its database holds.
-const OBJECT_MODE: u32 = 0o600;
-
-/// A file that has a hidden name until it is whole. Dropped, it is removed.
-struct Hidden {
-    key: Path,
-    files: [PathBuf; 2],
-}
-
-impl Hidden {
-    fn new(files: &LocalFileSystem) -> Result<Self, Failure> {
-        let key = object_path(&ObjectKey::new(".unfinished-", &Uuid::new_v4().to_string()))?;
-        let file = files
-            .path_to_filesystem(&key)
-            .map_err(|error| failure("creating the object", error))?;
-        // The library writes to a name of its own, and removes that in the background, if at all.
-        let mut staged = file.clone().into_os_string();
-        staged.push("#1");
-        Ok(Self {
-            key,
-            files: [staged.into(), file],
-        })
-    }
-
-    /// Whether the file got its name after all, and only what came after that failed.
-    async fn has_also_this_name(&self, name: PathBuf) -> bool {
-        let [_, file] = self.files.clone();
-        blocking(move || {
-            let identity = |path| fs::symlink_metadata(path).map(|found: fs::Metadata| (found.dev(), found.ino()));
-            matches!((identity(file), identity(name)), (Ok(one), Ok(other)) if one == other)
-        })
-        .await
-    }
-
-    /// The library makes files that everybody may read.
-    async fn keep_to_owner(&self) -> Result<(), Failure> {
-        let [staged, _] = self.files.clone();
-        let restricted = blocking(move || fs::set_permissions(staged, fs::Permissions::from_mode(OBJECT_MODE))).await;
-        restricted.map_err(|error| Failure::directory("restricting the object to its owner", &error))
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        let files = self.files.clone();
-        // A file may be large and a mount slow: not on a thread that serves others.
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&files))),
-            Err(_) => remove(&files),
-        }
-    }
-}
-
-fn remove(files: &[PathBuf]) {
-    for file in files {
-        match fs::remove_file(file) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(path = %file.display(), %error, "an unfinished file stays behind"),
-        }
-    }
-}
-
 /// The library's errors wrap those of the system.
-fn failure(doing: &str, error: object_store::Error) -> Failure {
+pub(super) fn failure(doing: &str, error: object_store::Error) -> Failure {
     if matches!(error, object_store::Error::AlreadyExists { .. }) {
         return Failure::taken();
     }

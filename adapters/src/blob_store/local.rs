@@ -1,7 +1,7 @@
 //! The file on this machine that a transfer reads or makes.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -99,7 +99,7 @@ impl Source {
     }
 }
 
-/// A file that is being made. Unless it is finished, it vanishes when this is dropped.
+/// The file that a download fills. It is another's, who also removes it if the download fails.
 #[derive(Debug)]
 pub(super) struct Target {
     file: Arc<File>,
@@ -107,22 +107,29 @@ pub(super) struct Target {
     /// What has arrived and is not written yet.
     pending: Vec<u8>,
     written: u64,
-    is_finished: bool,
 }
 
 impl Target {
-    /// Makes the file, which must not be there yet.
-    pub(super) async fn create(path: &Path) -> Result<Self, Failure> {
+    /// Opens the file, which must be there, and empties it.
+    pub(super) async fn open(path: &Path) -> Result<Self, Failure> {
         let path = path.to_owned();
         blocking(move || {
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            let file = file.map_err(|error| Failure::local("creating", &path, &error))?;
+            let open = || {
+                // Whatever has taken the name meanwhile: a link is not followed, a pipe not waited for.
+                let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+                let file = OpenOptions::new().write(true).custom_flags(flags).open(&path)?;
+                if !file.metadata()?.is_file() {
+                    return Err(io::Error::other("it is not a regular file"));
+                }
+                file.set_len(0)?;
+                Ok(file)
+            };
+            let file = open().map_err(|error| Failure::local("opening", &path, &error))?;
             Ok(Self {
                 file: Arc::new(file),
                 path,
                 pending: Vec::new(),
                 written: 0,
-                is_finished: false,
             })
         })
         .await
@@ -176,17 +183,6 @@ impl Target {
         })
         .await;
         synced.map_err(|error| Failure::local("writing", &self.path, &error))?;
-        self.is_finished = true;
         Ok(length)
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        if !self.is_finished
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "an unfinished file stays behind");
-        }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     failure::Failure,
     fault::is_region,
     local::blocking,
+    movement::Stall,
     region::{self, Regions},
     retry::Patience,
 };
@@ -30,6 +31,20 @@ pub(super) struct Bucket {
     /// The same, but it completes uploads in parts only under a free name.
     pub(super) creating: AmazonS3,
     pub(super) limits: Limits,
+    /// Watches over the parts and pieces of the transfer.
+    pub(super) stall: Stall,
+    /// For what `object_store` does not ask a store.
+    pub(super) own: OwnRequests,
+}
+
+/// What requests of our own are made and signed with.
+#[derive(Debug)]
+pub(super) struct OwnRequests {
+    pub(super) connector: Connector,
+    pub(super) credential: AwsCredential,
+    pub(super) region: String,
+    /// The bucket's address.
+    pub(super) url: Url,
 }
 
 impl Bucket {
@@ -51,7 +66,7 @@ impl Bucket {
             .with_access_key_id(credential.key_id.clone())
             .with_secret_access_key(credential.secret_key.clone())
             .with_bucket_name(&store.bucket)
-            .with_region(region)
+            .with_region(&region)
             // The whole address of the bucket, whichever style it is in, is taken as it is with this.
             .with_virtual_hosted_style_request(true)
             .with_endpoint(endpoint.as_str().trim_end_matches('/'))
@@ -63,8 +78,15 @@ impl Bucket {
             });
         Ok(Self {
             creating: builder.clone().with_http_connector(connector.creating_only()).build()?,
-            s3: builder.with_http_connector(connector).build()?,
+            s3: builder.with_http_connector(connector.clone()).build()?,
             limits,
+            stall: Stall::new(limits.stall, connector.transfer()),
+            own: OwnRequests {
+                connector,
+                credential,
+                region,
+                url: endpoint,
+            },
         })
     }
 

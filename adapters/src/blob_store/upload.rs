@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use domain::artifact::ObjectKey;
+use domain::{
+    artifact::ObjectKey,
+    ports::{Halt, UploadJournal},
+};
 use futures_util::{StreamExt, stream};
 use object_store::{
     ObjectStore, PutMode, PutPayload,
@@ -18,30 +21,24 @@ use object_store::{
     multipart::{MultipartStore, PartId},
     path::Path,
 };
-use tokio::{
-    runtime::Handle,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use super::{
     budget::Budget,
     failure::Failure,
+    halting::unless_halted,
     local::Source,
     parts::{PART_BYTES, Part, parts},
     retry::Patience,
     s3::{Bucket, object_path},
+    unfinished::{LONGEST_AFTERMATH, Unfinished},
 };
 
 /// Parts on their way at a time. One connection seldom fills a line; many need memory.
 const PARTS_AT_A_TIME: usize = 2;
-/// After a failure, what is left to do is tried for no longer than this.
-const LONGEST_AFTERMATH: Duration = Duration::from_secs(30);
-/// When one part has failed, the others on their way may arrive for this long.
+/// When one part has failed, the others on their way may arrive for this long. When an upload is told
+/// to halt while its object is being made visible, that may go on for so long.
 const LONGEST_ARRIVAL: Duration = Duration::from_secs(5);
-/// How often an upload is aborted: a part that was still on its way may arrive after the first time.
-const ABORTS: usize = 3;
-const PAUSE_BETWEEN_ABORTS: Duration = Duration::from_millis(250);
 
 /// Uploads a file as a new object and returns the length that the store tells of it.
 pub(super) async fn upload(
@@ -49,6 +46,8 @@ pub(super) async fn upload(
     key: &ObjectKey,
     source: &Source,
     budget: &Arc<Budget>,
+    journal: &dyn UploadJournal,
+    halt: &Halt,
 ) -> Result<u64, Failure> {
     let upload = Upload {
         path: object_path(key)?,
@@ -56,6 +55,9 @@ pub(super) async fn upload(
         bucket,
         source,
         budget,
+        journal,
+        halt,
+        is_committing: AtomicBool::new(false),
     };
     if source.size <= PART_BYTES {
         upload.in_one_piece().await?;
@@ -71,6 +73,10 @@ struct Upload<'a> {
     source: &'a Source,
     budget: &'a Arc<Budget>,
     patience: Patience,
+    journal: &'a dyn UploadJournal,
+    halt: &'a Halt,
+    /// Whether the object may have become visible.
+    is_committing: AtomicBool,
 }
 
 /// How a request on condition ended.
@@ -84,21 +90,53 @@ enum Commit {
 
 impl Upload<'_> {
     async fn in_one_piece(&self) -> Result<(), Failure> {
-        // Before memory is taken: a store that is slow to answer must not keep it from others.
-        self.refuse_if_taken().await?;
-        let length = usize::try_from(self.source.size).expect("it is at most one part");
-        let bytes = self.source.read(0, length, self.budget).await?;
-        self.source.refuse_if_changed().await?;
+        let prepare = async {
+            // Before memory is taken: a store that is slow to answer must not keep it from others.
+            self.refuse_if_taken().await?;
+            let length = usize::try_from(self.source.size).expect("it is at most one part");
+            let bytes = self.source.read(0, length, self.budget).await?;
+            self.source.refuse_if_changed().await?;
+            Ok(bytes)
+        };
+        let bytes = unless_halted(self.halt, prepare).await?;
         let put = |mode| {
             let bytes = bytes.clone();
             async move { self.put(bytes, mode).await }
         };
-        self.commit(|| put(PutMode::Create), || put(PutMode::Overwrite)).await
+        let put = self.commit(|| put(PutMode::Create), || put(PutMode::Overwrite));
+        match self.bucket.stall.watch(put).await {
+            Err(failure) => self.accept_if_halted_too_late(failure).await,
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Makes the object visible, and ends early only if it is told to and that takes long.
+    async fn commit<C, P>(&self, conditional: impl Fn() -> C, plain: impl Fn() -> P) -> Result<(), Failure>
+    where
+        C: Future<Output = Result<(), Failure>>,
+        P: Future<Output = Result<(), Failure>>,
+    {
+        self.is_committing.store(true, Ordering::Relaxed);
+        tokio::select! {
+            result = self.commit_at_leisure(conditional, plain) => result,
+            () = self.halted_for_long() => Err(Failure::halted()),
+        }
+    }
+
+    async fn halted_for_long(&self) {
+        self.halt.fired().await;
+        sleep(LONGEST_ARRIVAL).await;
+    }
+
+    /// Whoever is told that an upload was stopped takes the object for absent, so it must be.
+    async fn accept_if_halted_too_late(&self, failure: Failure) -> Result<(), Failure> {
+        let may_be_ours = failure.is_halt() && self.is_committing.load(Ordering::Relaxed);
+        self.accept_if_ours(may_be_ours, failure).await
     }
 
     /// Makes the object visible: on condition that its name is free, which many stores know and some
     /// refuse, or else without.
-    async fn commit<C, P>(&self, conditional: impl Fn() -> C, plain: impl Fn() -> P) -> Result<(), Failure>
+    async fn commit_at_leisure<C, P>(&self, conditional: impl Fn() -> C, plain: impl Fn() -> P) -> Result<(), Failure>
     where
         C: Future<Output = Result<(), Failure>>,
         P: Future<Output = Result<(), Failure>>,
@@ -167,30 +205,66 @@ impl Upload<'_> {
     }
 
     async fn in_parts(&self) -> Result<(), Failure> {
-        let unfinished = self.patience.retry(|| self.create()).await?;
-        let result = self.fill(&unfinished.id).await;
-        match result {
-            Ok(()) => unfinished.forget(),
-            Err(_) => unfinished.abort().await,
+        let unfinished = self.open().await?;
+        match self.fill_and_complete(&unfinished.id).await {
+            Ok(()) => {
+                unfinished.forget();
+                Ok(())
+            }
+            Err(failure) => {
+                unfinished.abort().await;
+                self.accept_if_halted_too_late(failure).await
+            }
         }
-        result
+    }
+
+    /// Makes the store open an upload, again and again if need be.
+    async fn open(&self) -> Result<Unfinished, Failure> {
+        let mut trouble = self.patience.trouble();
+        loop {
+            unless_halted(self.halt, future::ready(Ok(()))).await?;
+            match self.create().await {
+                Ok(unfinished) => return Ok(unfinished),
+                Err(failure) => unless_halted(self.halt, trouble.bear(failure)).await?,
+            }
+        }
     }
 
     /// In a task of its own: if the transfer is cancelled meanwhile, the upload that the store makes
     /// is known at last, and removed.
     async fn create(&self) -> Result<Unfinished, Failure> {
-        let mut unfinished = Unfinished::new(self);
-        let created = tokio::spawn(async move {
-            unfinished.id = unfinished.s3.create_multipart(&unfinished.path).await?;
-            unfinished.is_open = true;
-            Ok(unfinished)
-        });
-        created
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        let unfinished = Unfinished::new(self.bucket, &self.path);
+        let mut created = tokio::spawn(unfinished.create());
+        let created = tokio::select! {
+            created = &mut created => created,
+            () = self.halt.fired() => {
+                // What the store makes of it is to be gone before others are told that it is.
+                if let Ok(Ok(Ok(unfinished))) = timeout(LONGEST_AFTERMATH, created).await {
+                    unfinished.abort().await;
+                }
+                return Err(Failure::halted());
+            }
+        };
+        created.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
-    async fn fill(&self, id: &String) -> Result<(), Failure> {
+    async fn fill_and_complete(&self, id: &String) -> Result<(), Failure> {
+        let opened = self.journal.opened(id).await;
+        opened.map_err(|text| Failure::unknown_upload(&text))?;
+        let sent = unless_halted(self.halt, self.fill(id)).await?;
+        let complete = |s3: &AmazonS3| {
+            let (s3, sent) = (s3.clone(), sent.clone());
+            async move {
+                s3.complete_multipart(&self.path, id, sent).await?;
+                Ok(())
+            }
+        };
+        self.commit(|| complete(&self.bucket.creating), || complete(&self.bucket.s3))
+            .await
+    }
+
+    /// Sends all parts.
+    async fn fill(&self, id: &String) -> Result<Vec<PartId>, Failure> {
         let is_hopeless = AtomicBool::new(false);
         let mut sending = stream::iter(parts(self.source.size))
             .take_while(|_| future::ready(!is_hopeless.load(Ordering::Relaxed)))
@@ -209,19 +283,10 @@ impl Upload<'_> {
             }
         }
         sent.sort_unstable_by_key(|(index, _)| *index);
-        let sent: Vec<_> = sent.into_iter().map(|(_, part)| part).collect();
         self.source.refuse_if_changed().await?;
         // The transfer took its time; somebody else may have been faster.
         self.refuse_if_taken().await?;
-        let complete = |s3: &AmazonS3| {
-            let (s3, sent) = (s3.clone(), sent.clone());
-            async move {
-                s3.complete_multipart(&self.path, id, sent).await?;
-                Ok(())
-            }
-        };
-        self.commit(|| complete(&self.bucket.creating), || complete(&self.bucket.s3))
-            .await
+        Ok(sent.into_iter().map(|(_, part)| part).collect())
     }
 
     async fn send(&self, id: &String, part: Part) -> Result<(usize, PartId), Failure> {
@@ -231,7 +296,7 @@ impl Upload<'_> {
             let payload = PutPayload::from(bytes.clone());
             Ok(self.bucket.s3.put_part(&self.path, id, part.index, payload).await?)
         };
-        let sent = self.patience.retry(put).await?;
+        let sent = self.bucket.stall.watch(self.patience.retry(put)).await?;
         self.patience.renew();
         Ok((part.index, sent))
     }
@@ -250,72 +315,10 @@ impl Upload<'_> {
             let object = object.ok_or_else(|| Failure::unsteady("the store took the object, but does not show it"));
             Ok(object?.size)
         };
-        self.patience.retry(head).await
-    }
-}
-
-/// An upload whose parts are in the store, where they would stay, and cost, for ever.
-///
-/// Dropped, as when the whole transfer is cancelled, it leaves a task behind that removes them.
-struct Unfinished {
-    id: String,
-    s3: AmazonS3,
-    path: Path,
-    limit: Duration,
-    is_open: bool,
-}
-
-impl Unfinished {
-    /// One that is yet to be created.
-    fn new(upload: &Upload<'_>) -> Self {
-        Self {
-            id: String::new(),
-            s3: upload.bucket.s3.clone(),
-            path: upload.path.clone(),
-            limit: upload.bucket.limits.retry.min(LONGEST_AFTERMATH),
-            is_open: false,
-        }
-    }
-
-    fn forget(mut self) {
-        self.is_open = false;
-    }
-
-    async fn abort(mut self) {
-        if let Some(task) = self.spawn_abort() {
-            // A panic in there has been reported, and there is nothing else to be done.
-            let _ = task.await;
-        }
-    }
-
-    /// In a task of its own, so that it goes on if the one who waits for it is cancelled.
-    fn spawn_abort(&mut self) -> Option<JoinHandle<()>> {
-        self.is_open = false;
-        let runtime = Handle::try_current().ok()?;
-        Some(runtime.spawn(abort(self.s3.clone(), self.path.clone(), self.id.clone(), self.limit)))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if self.is_open {
-            self.spawn_abort();
-        }
-    }
-}
-
-async fn abort(s3: AmazonS3, path: Path, id: String, limit: Duration) {
-    let patience = Patience::new(limit);
-    for round in 0..ABORTS {
-        let abort = || async { Ok(s3.abort_multipart(&path, &id).await?) };
-        match patience.retry(abort).await {
-            Ok(()) => sleep(PAUSE_BETWEEN_ABORTS).await,
-            // It is gone: by the round before, or because it was completed after all.
-            Err(failure) if round > 0 || failure.is_missing() => return,
-            Err(failure) => {
-                tracing::warn!(key = %path, upload = id, cause = failure.summary(), "parts may stay behind in the store");
-                return;
-            }
+        tokio::select! {
+            stored = self.patience.retry(head) => stored,
+            // The object is there, as the store has confirmed: to deny it would be worse.
+            () = self.halted_for_long() => Ok(self.source.size),
         }
     }
 }

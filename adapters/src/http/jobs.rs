@@ -1,4 +1,4 @@
-//! `/backup` and `/restore`: trigger, poll, remove.
+//! `/backup` and `/restore`: trigger, poll, cancel, remove.
 
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ pub(super) fn routes(kind: JobKind, context: &Arc<HttpContext>) -> BoxedFilter<(
     };
     let all = || route::exactly(path.clone());
     let one = || route::below(path.clone());
+    let action = || route::action_below(path.clone(), "cancel");
     let (trigger_method, allowed) = match kind {
         JobKind::Backup => (warp::post().boxed(), "POST, DELETE"),
         JobKind::Restore => (warp::put().boxed(), "PUT, DELETE"),
@@ -45,17 +46,26 @@ pub(super) fn routes(kind: JobKind, context: &Arc<HttpContext>) -> BoxedFilter<(
             remove(kind, &context, body).await.unwrap_or_else(|answer| answer)
         },
     );
+    let cancel = action()
+        .and(warp::post())
+        .and(context.clone())
+        .then(move |id: String, context: Arc<HttpContext>| async move { cancel(kind, &context, &id).await });
     let poll = one()
         .and(route::get_or_head())
         .and(context)
         .then(move |id: String, context: Arc<HttpContext>| async move { poll(kind, &context, &id).await });
     let other = all().map(move || reply::method_not_allowed(allowed));
+    let other_of_action = action().map(|_| reply::method_not_allowed("POST"));
     let other_of_one = one().map(|_| reply::method_not_allowed("GET, HEAD"));
 
     trigger
         .or(remove)
         .unify()
         .or(poll)
+        .unify()
+        .or(cancel)
+        .unify()
+        .or(other_of_action)
         .unify()
         .or(other)
         .unify()
@@ -111,15 +121,41 @@ async fn trigger(kind: JobKind, context: &HttpContext, body: Body) -> Result<Res
 
 /// `GET /backup/{id}`, `GET /restore/{id}`
 async fn poll(kind: JobKind, context: &HttpContext, segment: &str) -> Response {
-    let text = percent_decode_str(segment).decode_utf8();
-    let Some(id) = text.ok().and_then(|text| JobId::parse(&text).ok()) else {
+    let Some(key) = key(kind, segment) else {
         return reply::empty(StatusCode::BAD_REQUEST);
     };
-    match context.api.find(&JobKey::new(kind, id)).await {
+    match context.api.find(&key).await {
         Ok(Some(view)) => reply::found(&view),
         Ok(None) => reply::empty(StatusCode::NOT_FOUND),
         Err(error) => reply::job_store_failed(&error.to_string()),
     }
+}
+
+/// `POST /backup/{id}/cancel`, `POST /restore/{id}/cancel`
+async fn cancel(kind: JobKind, context: &HttpContext, segment: &str) -> Response {
+    let Some(key) = key(kind, segment) else {
+        return reply::empty(StatusCode::BAD_REQUEST);
+    };
+    // In a task of its own: what was begun is finished whether or not the client stays.
+    let api = Arc::clone(&context.api);
+    let name = key.clone();
+    match tokio::spawn(async move { api.cancel(&key).await }).await {
+        Ok(Ok(view)) => {
+            tracing::warn!(job = %name, "cancel requested");
+            reply::being_cancelled(&view)
+        }
+        Ok(Err(error)) => reply::not_cancelled(&error),
+        Err(panic) => {
+            tracing::error!(job = %name, %panic, "cancelling a job panicked");
+            reply::internal_error()
+        }
+    }
+}
+
+/// The job that a segment of a path names, if it can be a name.
+fn key(kind: JobKind, segment: &str) -> Option<JobKey> {
+    let text = percent_decode_str(segment).decode_utf8().ok()?;
+    Some(JobKey::new(kind, JobId::parse(&text).ok()?))
 }
 
 /// `DELETE /backup`, `DELETE /restore`

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    job::{JobStatus, JobView, ScriptLog},
+    job::{JobStatus, JobView, Outcome, ScriptLog},
     plan::{JobKind, Phase, Transfer},
     request::DestinationEcho,
 };
@@ -24,6 +24,8 @@ pub(super) struct PollingBody {
     start_time: Option<DateTime<Utc>>,
     end_time: Option<DateTime<Utc>>,
     logs: Vec<(Phase, ScriptLog)>,
+    outcome: Option<Outcome>,
+    lock_released: Option<bool>,
 }
 
 impl PollingBody {
@@ -42,6 +44,8 @@ impl PollingBody {
             start_time: None,
             end_time: None,
             logs: Vec::new(),
+            outcome: None,
+            lock_released: None,
         }
     }
 
@@ -90,6 +94,8 @@ impl From<&JobView> for PollingBody {
             start_time: Some(view.accepted_at),
             end_time: view.ended_at,
             logs: view.logs.clone(),
+            outcome: view.status.outcome(),
+            lock_released: view.lock.is_released(),
         }
     }
 }
@@ -145,6 +151,12 @@ impl Serialize for PollingBody {
             let name = phase.as_str().replace('-', "_");
             map.serialize_entry(&format!("{name}_log"), log.map_or("", |log| &log.stdout))?;
             map.serialize_entry(&format!("{name}_errorlog"), log.map_or("", |log| &log.stderr))?;
+        }
+        if let Some(outcome) = self.outcome {
+            map.serialize_entry("outcome", outcome.as_str())?;
+        }
+        if let Some(lock_released) = self.lock_released {
+            map.serialize_entry("lock_released", &lock_released)?;
         }
         map.end()
     }

@@ -3,7 +3,7 @@
 use domain::{
     job::{JobKey, JobView},
     plan::JobKind,
-    ports::{RemoveError, StartError},
+    ports::{CancelError, RemoveError, StartError},
     request::Faults,
 };
 use serde::Serialize;
@@ -27,13 +27,20 @@ struct Message {
     message: &'static str,
 }
 
-pub(super) fn running() -> Response {
-    json(
-        StatusCode::OK,
-        &Message {
-            message: "Client is running",
-        },
-    )
+/// The agent is well, but for these problems.
+#[derive(Serialize)]
+struct Status {
+    message: &'static str,
+    problems: Vec<String>,
+}
+
+/// A client that was told that the agent stops asks again after this, in seconds: by then it has
+/// stopped, and most likely started again.
+const RETRY_AFTER_SECONDS: &str = "120";
+
+pub(super) fn running(problems: Vec<String>) -> Response {
+    let message = "Client is running";
+    json(StatusCode::OK, &Status { message, problems })
 }
 
 pub(super) fn unauthorized() -> Response {
@@ -65,11 +72,16 @@ pub(super) fn method_not_allowed(allowed: &'static str) -> Response {
 
 pub(super) fn stopping() -> Response {
     let text = StartError::Stopping.to_string();
-    error(
+    let reply = error(
         StatusCode::SERVICE_UNAVAILABLE,
         "Failed to start a new job.",
         "Stopping",
         text,
+    );
+    with_header(
+        reply,
+        header::RETRY_AFTER,
+        HeaderValue::from_static(RETRY_AFTER_SECONDS),
     )
 }
 
@@ -132,6 +144,19 @@ pub(super) fn not_removed(problem: &RemoveError) -> Response {
     match problem {
         RemoveError::Unfinished(view) => conflict(view),
         RemoveError::Store(_) => job_store_failed(&problem.to_string()),
+    }
+}
+
+/// The job will end; until then it can be polled.
+pub(super) fn being_cancelled(view: &JobView) -> Response {
+    json(StatusCode::ACCEPTED, &PollingBody::from(view))
+}
+
+pub(super) fn not_cancelled(problem: &CancelError) -> Response {
+    match problem {
+        CancelError::Unknown => empty(StatusCode::NOT_FOUND),
+        CancelError::Ended(view) => conflict(view),
+        CancelError::Store(_) => job_store_failed(&problem.to_string()),
     }
 }
 

@@ -29,6 +29,20 @@ pub(super) fn below(path: String) -> impl Filter<Extract = (String,), Error = Re
     })
 }
 
+/// Passes requests for `action` of one segment below `path`, and gives the segment on.
+pub(super) fn action_below(
+    path: String,
+    action: &'static str,
+) -> impl Filter<Extract = (String,), Error = Rejection> + Clone {
+    let (prefix, suffix) = (format!("{path}/"), format!("/{action}"));
+    warp::path::full().and_then(move |full: FullPath| {
+        let segment = full.as_str().strip_prefix(&prefix);
+        let segment = segment.and_then(|rest| rest.strip_suffix(&suffix));
+        let segment = segment.filter(|segment| !segment.contains('/')).map(str::to_owned);
+        async move { segment.ok_or_else(warp::reject::not_found) }
+    })
+}
+
 /// Passes GET and HEAD; hyper leaves the body of a HEAD's answer out.
 pub(super) fn get_or_head() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::get().or(warp::head()).unify()

@@ -41,6 +41,7 @@ fn willing() -> MockJobApi {
     api.expect_find().returning(|_| Ok(None));
     api.expect_start().returning(|_| Ok(()));
     api.expect_remove().returning(|_| Ok(false));
+    api.expect_problems().returning(Vec::new);
     api
 }
 

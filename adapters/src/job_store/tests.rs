@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use domain::{
-    job::{JobEvent, JobId, ScriptLog},
+    job::{Job, JobEvent, JobId, JobKey, ScriptLog},
     plan::{FailurePolicy, JobKind, Phase, Step, Transfer},
+    ports::JobStore,
     testing::request,
 };
 
-use super::*;
+use super::{memory::MAX_LOG_BYTES, *};
 
 fn job(id: &str) -> Job {
     let at = chrono::DateTime::from_timestamp(0, 0).unwrap();
@@ -112,3 +115,6 @@ async fn logs_of_finished_jobs_are_bounded_all_together() {
         .unwrap();
     assert!(store.find(&key("huge")).await.unwrap().is_some());
 }
+
+mod damage;
+mod files;

@@ -9,6 +9,8 @@ use nix::{
 };
 use tokio::{io::AsyncReadExt, net::unix::pipe};
 
+use super::redact::{Redactor, Secrets};
+
 /// How much is read at once, in bytes; as much as a pipe usually holds.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -16,16 +18,18 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Stream {
     pipe: pipe::Receiver,
+    redactor: Redactor,
     kept: HeadAndTail,
     chunk: Vec<u8>,
     ended: bool,
 }
 
 impl Stream {
-    /// Reads from `pipe`, on the runtime that this is called on.
-    pub(super) fn new(pipe: io::PipeReader) -> io::Result<Self> {
+    /// Reads from `pipe`, on the runtime that this is called on; keeps nothing of `secrets`.
+    pub(super) fn new(pipe: io::PipeReader, secrets: Secrets) -> io::Result<Self> {
         Ok(Self {
             pipe: pipe::Receiver::from_owned_fd(pipe.into())?,
+            redactor: Redactor::new(secrets),
             kept: HeadAndTail::default(),
             chunk: vec![0; CHUNK_BYTES],
             ended: false,
@@ -50,6 +54,7 @@ impl Stream {
         if !self.ended {
             tokio::spawn(drain(self.pipe));
         }
+        self.redactor.finish(|bytes| self.kept.push(bytes));
         self.kept.into_text()
     }
 
@@ -77,7 +82,7 @@ impl Stream {
     fn take(&mut self, read: io::Result<usize>) {
         match read {
             Ok(0) => self.ended = true,
-            Ok(length) => self.kept.push(&self.chunk[..length]),
+            Ok(length) => self.redactor.push(&self.chunk[..length], |bytes| self.kept.push(bytes)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 // Pipes have no errors of their own; there is nobody to whom this would matter.

@@ -3,13 +3,23 @@
 use std::{
     ffi::{OsStr, OsString},
     io,
+    path::Path,
     process::Stdio,
+    time::Duration,
 };
 
-use domain::script::ScriptCall;
+use domain::{job::JobKey, plan::Phase, script::ScriptCall};
 use tokio::process::{Child, Command};
 
-use super::{lookup::Invocation, output::Stream};
+use super::{
+    ScriptRunnerSettings,
+    lookup::Invocation,
+    output::Stream,
+    record::{self, Record},
+    redact::Secrets,
+    supervisor::{self, PidPlace, Status},
+    tree::MARKER,
+};
 
 /// The most that Linux takes as one argument or variable, in bytes: 32 pages of 4 KiB.
 const LARGEST_VALUE_BYTES: usize = 128 * 1024;
@@ -17,21 +27,98 @@ const LARGEST_VALUE_BYTES: usize = 128 * 1024;
 /// A script at work.
 #[derive(Debug)]
 pub(super) struct RunningScript {
-    /// Its process.
-    pub(super) child: Child,
-    /// Its standard output.
+    /// The process that stands over the script's.
+    pub(super) supervisor: Child,
+    /// What it tells.
+    pub(super) status: Status,
+    /// The script's standard output.
     pub(super) stdout: Stream,
     /// Its standard error.
     pub(super) stderr: Stream,
+    /// What is written down of it; none if that was not possible.
+    pub(super) record: Option<Record>,
+    /// What its processes carry in their environment.
+    pub(super) marker: String,
+    /// What is said if it takes long.
+    pub(super) warning: Warning,
+}
+
+/// Says that a script takes long.
+#[derive(Debug)]
+pub(super) struct Warning {
+    after: Option<Duration>,
+    job: JobKey,
+    phase: Phase,
+}
+
+impl Warning {
+    /// Waits, and says it.
+    pub(super) async fn give(&self) {
+        if let Some(after) = self.after {
+            tokio::time::sleep(after).await;
+            let (job, phase) = (&self.job, self.phase);
+            tracing::warn!(%job, %phase, ?after, "the script is still at work, and half of the time that it may take is over");
+        }
+    }
 }
 
 /// Starts the script; after an error no process is there.
 pub(super) fn start(
     invocation: &Invocation,
     call: &ScriptCall,
-    inherited: &[(OsString, OsString)],
+    settings: &ScriptRunnerSettings,
 ) -> Result<RunningScript, String> {
-    try_to_start(invocation, call, inherited).map_err(|error| explain(&error, invocation, call, inherited))
+    let secrets = Secrets::new(&call.redacted)?;
+    let marker = uuid::Uuid::new_v4().to_string();
+    let (record, place) = write_down(&settings.records_directory, call, &marker)?;
+    match try_to_start(
+        invocation,
+        call,
+        &settings.inherited_environment,
+        secrets,
+        &marker,
+        place,
+    ) {
+        Ok((supervisor, status, stdout, stderr)) => Ok(RunningScript {
+            supervisor,
+            status,
+            stdout,
+            stderr,
+            record,
+            marker,
+            warning: Warning {
+                after: call.warn_after,
+                job: call.job.clone(),
+                phase: call.phase,
+            },
+        }),
+        Err(error) => {
+            if let Some(record) = record {
+                record.remove();
+            }
+            Err(explain(&error, invocation, call, &settings.inherited_environment))
+        }
+    }
+}
+
+/// Writes the record; that it could not be written is no error where the script is owed.
+fn write_down(directory: &Path, call: &ScriptCall, marker: &str) -> Result<(Option<Record>, Option<PidPlace>), String> {
+    match Record::create(directory, call, marker) {
+        Ok((record, place)) => Ok((Some(record), Some(place))),
+        Err(error) => {
+            let path = record::path(directory, &call.job);
+            let fault = format!(
+                "cannot write {}, by which the script's processes are found after a crash of the agent: {error}; \
+                 make the directory writable for the agent's user, and see that there is room",
+                path.display()
+            );
+            if record::is_required(call.phase) {
+                return Err(format!("{} was not started: {fault}", call.phase));
+            }
+            tracing::warn!(job = %call.job, phase = %call.phase, "going on unrecorded: {fault}");
+            Ok((None, None))
+        }
+    }
 }
 
 /// The command, which holds our ends of the pipes for writing, is gone when this returns. Were it
@@ -40,10 +127,13 @@ fn try_to_start(
     invocation: &Invocation,
     call: &ScriptCall,
     inherited: &[(OsString, OsString)],
-) -> io::Result<RunningScript> {
+    secrets: Secrets,
+    marker: &str,
+    place: Option<PidPlace>,
+) -> io::Result<(Child, Status, Stream, Stream)> {
     let (stdout, stdout_writer) = io::pipe()?;
     let (stderr, stderr_writer) = io::pipe()?;
-    let (stdout, stderr) = (Stream::new(stdout)?, Stream::new(stderr)?);
+    let (stdout, stderr) = (Stream::new(stdout, secrets.clone())?, Stream::new(stderr, secrets)?);
     let mut command = match &invocation.bash {
         Some(bash) => {
             let mut command = Command::new(bash);
@@ -57,12 +147,12 @@ fn try_to_start(
         .env_clear()
         .envs(inherited.iter().map(|(name, value)| (name, value)))
         .envs(call.environment.iter().map(|(name, value)| (name, value)))
+        .env(MARKER, marker)
         .stdin(Stdio::null())
         .stdout(stdout_writer)
-        .stderr(stderr_writer)
-        .process_group(0);
-    let child = command.spawn()?;
-    Ok(RunningScript { child, stdout, stderr })
+        .stderr(stderr_writer);
+    let status = supervisor::supervise(&mut command, place)?;
+    Ok((command.spawn()?, status, stdout, stderr))
 }
 
 /// Says what an operator can do about it. Names and sizes only: the values may be secrets.

@@ -4,15 +4,21 @@ mod background;
 mod calls;
 mod endings;
 mod files;
+mod halt;
+mod leftover;
 mod output;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use domain::{
+    job::{ExitReason, JobId, ScriptLog},
+    plan::JobKind,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -26,6 +32,7 @@ struct Scripts {
     directory: TempDir,
     interpreter: Interpreter,
     inherited: Vec<(OsString, OsString)>,
+    grace: Duration,
 }
 
 impl Scripts {
@@ -34,6 +41,7 @@ impl Scripts {
             directory: tempfile::tempdir().unwrap(),
             interpreter: Interpreter::Bash,
             inherited: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
+            grace: TERMINATE_GRACE,
         }
     }
 
@@ -62,16 +70,28 @@ impl Scripts {
         assert!(status.success());
     }
 
+    /// The directory of the records, which the runner makes.
+    fn records(&self) -> PathBuf {
+        self.path("records")
+    }
+
+    /// The record of the job of [`call`].
+    fn record(&self) -> PathBuf {
+        record::path(&self.records(), &job())
+    }
+
     fn runner(&self) -> TokioScriptRunner {
         TokioScriptRunner::new(ScriptRunnerSettings {
             scripts_path: self.directory.path().to_owned(),
             interpreter: self.interpreter,
             inherited_environment: self.inherited.clone(),
+            records_directory: self.records(),
+            terminate_grace: self.grace,
         })
     }
 
     async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError> {
-        self.runner().run(call).await
+        self.runner().run(call, &Halt::default()).await
     }
 
     /// Runs the backup script without arguments.
@@ -80,15 +100,22 @@ impl Scripts {
     }
 }
 
+fn job() -> JobKey {
+    JobKey::new(JobKind::Backup, JobId::parse("a-job").unwrap())
+}
+
 /// A call of the backup script.
 fn call(arguments: &[&str], environment: &[(&str, &str)]) -> ScriptCall {
     ScriptCall {
+        job: job(),
         phase: Phase::Backup,
         arguments: arguments.iter().map(OsString::from).collect(),
         environment: environment
             .iter()
             .map(|(name, value)| ((*name).to_owned(), OsString::from(value)))
             .collect(),
+        redacted: Vec::new(),
+        warn_after: None,
     }
 }
 

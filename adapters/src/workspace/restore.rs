@@ -9,18 +9,13 @@
 //! ```
 
 use std::{
-    collections::HashMap,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink},
     path::{Path, PathBuf},
-    sync::{MutexGuard, PoisonError},
 };
 
-use domain::{
-    job::JobId,
-    ports::{PlacedFile, RestorePlace, WorkspaceError},
-};
+use domain::ports::{PreparedRestore, RestorePlace, WorkspaceError};
 use nix::libc;
 use uuid::Uuid;
 
@@ -28,6 +23,9 @@ use super::{
     State,
     files::{Access, Replacing, check_free, fault, identity, kind, look, put, remove_quietly},
 };
+
+/// Names of downloads end so. They begin with a dot, so that none is taken for an artifact.
+const DOWNLOAD_ENDING: &str = ".part";
 
 /// The paths of one restore.
 struct Paths {
@@ -57,55 +55,63 @@ impl State {
         }
     }
 
-    /// Makes the job's own directory if need be, and returns a free name in it.
-    pub(super) fn prepare(&self, place: &RestorePlace) -> Result<PathBuf, WorkspaceError> {
+    /// Makes the job's own directory if need be, and an empty file in it.
+    pub(super) fn prepare(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError> {
         let paths = self.paths(place)?;
-        let access = Access::of(&paths.root)?;
-        // Nobody else comes in before it is as it has to be.
-        match DirBuilder::new().mode(0o700).create(&paths.directory) {
-            Ok(()) => {
-                let made = open_directory(&paths.directory)
-                    .and_then(|directory| {
-                        access.give_to(&directory)?;
-                        directory.metadata()
-                    })
-                    .map_err(|error| {
-                        let _ = fs::remove_dir(&paths.directory);
-                        fault("cannot set owner and permissions of", &paths.directory, &error)
-                    })?;
-                self.made().insert(place.id.clone(), identity(&made));
+        let directory = make_directory(&paths)?;
+        let download = paths.directory.join(format!(".{}{DOWNLOAD_ENDING}", Uuid::new_v4()));
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&download)
+            .and_then(|file| file.metadata());
+        match made {
+            Ok(found) => Ok(PreparedRestore {
+                file: identity(&found),
+                download,
+                directory,
+            }),
+            Err(error) => {
+                if directory.is_some() {
+                    let _ = fs::remove_dir(&paths.directory);
+                }
+                Err(fault("cannot make", &download, &error))
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                is_real_directory(&paths.directory)?;
-            }
-            Err(error) => return Err(fault("cannot make", &paths.directory, &error)),
         }
-        Ok(paths.directory.join(temporary_name("part")))
     }
 
-    /// Gives the download its final name, and makes the link.
-    pub(super) fn place(&self, place: &RestorePlace, download: &Path) -> Result<PlacedFile, WorkspaceError> {
+    /// Gives the download its final name, and makes the link; returns why there is none.
+    pub(super) fn place(
+        &self,
+        place: &RestorePlace,
+        prepared: &PreparedRestore,
+    ) -> Result<Option<String>, WorkspaceError> {
         let placed = self.paths(place).and_then(|paths| {
             let access = Access::of(&paths.root)?;
-            let identity = place_file(&paths, download, access, self.replacing())?;
-            let link = place_link(&paths, access, self.replacing()).map_err(|error| error.0);
-            Ok(PlacedFile { identity, link })
+            place_file(&paths, prepared, access, self.replacing())?;
+            Ok(place_link(&paths, prepared, access, self.replacing())
+                .err()
+                .map(|error| error.0))
         });
-        placed.inspect_err(|_| remove_quietly(download))
+        placed.inspect_err(|_| {
+            if let Err(error) = discard_file(&prepared.download, prepared.file) {
+                tracing::debug!(%error, "a download stays behind");
+            }
+        })
     }
 
-    /// Removes link, file and directory, each only if it is still what the agent put there. One
+    /// Removes link, files and directory, each only if it is still what the agent put there. One
     /// that cannot be removed does not keep the others.
-    pub(super) fn discard(&self, place: &RestorePlace, placed: Option<&PlacedFile>) -> Result<(), WorkspaceError> {
+    pub(super) fn discard(&self, place: &RestorePlace, prepared: &PreparedRestore) -> Result<(), WorkspaceError> {
         let paths = self.paths(place)?;
-        let link = match (&paths.link, placed.map(|placed| &placed.link)) {
-            (Some(link), Some(Ok(()))) => discard_link(link, &paths.target),
-            (None | Some(_), None | Some(_)) => Ok(()),
-        };
         let faults: Vec<String> = [
-            link,
-            placed.map_or(Ok(()), |placed| discard_file(&paths.file, placed.identity)),
-            self.discard_directory(&paths.directory, &place.id),
+            discard_links(&paths, prepared),
+            discard_file(&prepared.download, prepared.file),
+            discard_file(&paths.file, prepared.file),
+            prepared
+                .directory
+                .map_or(Ok(()), |made| discard_directory(&paths.directory, made)),
         ]
         .into_iter()
         .filter_map(|result| result.err().map(|error| error.0))
@@ -114,23 +120,6 @@ impl State {
             Ok(())
         } else {
             Err(WorkspaceError(faults.join("; ")))
-        }
-    }
-
-    /// Only a directory that the agent made, and that nobody else uses.
-    fn discard_directory(&self, directory: &Path, id: &JobId) -> Result<(), WorkspaceError> {
-        let Some(made) = self.made().remove(id) else {
-            return Ok(());
-        };
-        // A number alone is not enough: that of what was removed is soon given to something new.
-        if look(directory)?.is_none_or(|found| !found.is_dir() || identity(&found) != made) {
-            return Ok(());
-        }
-        match fs::remove_dir(directory) {
-            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
-                ignore_absence(Err(error)).map_err(|error| fault("cannot remove", directory, &error))
-            }
-            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -163,10 +152,30 @@ impl State {
             Replacing::Refused
         }
     }
+}
 
-    fn made(&self) -> MutexGuard<'_, HashMap<JobId, (u64, u64)>> {
-        // Each change is one call, so whoever panicked left nothing half-done.
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+/// Returns what the directory is, if it was not there before.
+fn make_directory(paths: &Paths) -> Result<Option<(u64, u64)>, WorkspaceError> {
+    let access = Access::of(&paths.root)?;
+    // Nobody else comes in before it is as it has to be.
+    match DirBuilder::new().mode(0o700).create(&paths.directory) {
+        Ok(()) => {
+            let made = open_directory(&paths.directory)
+                .and_then(|directory| {
+                    access.give_to(&directory)?;
+                    directory.metadata()
+                })
+                .map_err(|error| {
+                    let _ = fs::remove_dir(&paths.directory);
+                    fault("cannot set owner and permissions of", &paths.directory, &error)
+                })?;
+            Ok(Some(identity(&made)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            is_real_directory(&paths.directory)?;
+            Ok(None)
+        }
+        Err(error) => Err(fault("cannot make", &paths.directory, &error)),
     }
 }
 
@@ -191,18 +200,21 @@ fn is_real_directory(path: &Path) -> Result<bool, WorkspaceError> {
     }
 }
 
-/// A name that nobody else has, and that begins with a dot, so that it is no artifact either.
-fn temporary_name(ending: &str) -> String {
-    format!(".{}.{ending}", Uuid::new_v4())
+/// Where the link is made before it gets its name. The download's name, which nobody else has, tells
+/// it, so that it is found again.
+fn temporary_link(paths: &Paths, prepared: &PreparedRestore) -> Option<PathBuf> {
+    let name = prepared.download.file_name()?.to_str()?.strip_suffix(DOWNLOAD_ENDING)?;
+    Some(paths.root.join(format!("{name}.link")))
 }
 
-/// Returns the identity of the file, which is under its final name then.
+/// The file keeps what it is.
 fn place_file(
     paths: &Paths,
-    download: &Path,
+    prepared: &PreparedRestore,
     access: Access,
     replacing: Replacing,
-) -> Result<(u64, u64), WorkspaceError> {
+) -> Result<(), WorkspaceError> {
+    let download = prepared.download.as_path();
     let cannot_set = |error: io::Error| fault("cannot set owner and permissions of", download, &error);
     let file = OpenOptions::new()
         .read(true)
@@ -210,10 +222,10 @@ fn place_file(
         .open(download)
         .map_err(|error| fault("cannot open", download, &error))?;
     let found = file.metadata().map_err(cannot_set)?;
-    if !found.is_file() {
-        let download = download.display();
+    if !found.is_file() || identity(&found) != prepared.file {
         return Err(WorkspaceError(format!(
-            "{download}: {} is not a download",
+            "{}: {} has taken the place of the download, and was left alone; see who writes to this directory",
+            download.display(),
             kind(&found)
         )));
     }
@@ -225,11 +237,16 @@ fn place_file(
             .unwrap_or_else(|| fault("cannot put the download at", &paths.file, &error))
     })?;
     sync_directory(&paths.directory);
-    Ok(identity(&found))
+    Ok(())
 }
 
-fn place_link(paths: &Paths, access: Access, replacing: Replacing) -> Result<(), WorkspaceError> {
-    let Some(link) = &paths.link else {
+fn place_link(
+    paths: &Paths,
+    prepared: &PreparedRestore,
+    access: Access,
+    replacing: Replacing,
+) -> Result<(), WorkspaceError> {
+    let (Some(link), Some(temporary)) = (&paths.link, temporary_link(paths, prepared)) else {
         return Err(WorkspaceError(format!(
             "{}: the job's own directory is where the link would be",
             paths.directory.display()
@@ -237,7 +254,6 @@ fn place_link(paths: &Paths, access: Access, replacing: Replacing) -> Result<(),
     };
     check_free(link, replacing)?;
     // Made aside, as a link cannot replace anything by itself.
-    let temporary = paths.root.join(temporary_name("link"));
     symlink(&paths.target, &temporary)
         .and_then(|()| {
             access.give_to_link(&temporary)?;
@@ -262,17 +278,41 @@ fn discard_file(path: &Path, placed: (u64, u64)) -> Result<(), WorkspaceError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() && identity(&found) == placed => remove(path),
         Ok(_) => Ok(()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
+        Err(error) if is_absence(&error) => Ok(()),
         Err(error) => Err(fault("cannot look at", path, &error)),
     }
 }
 
-fn discard_link(link: &Path, target: &Path) -> Result<(), WorkspaceError> {
-    match fs::read_link(link) {
-        Ok(found) if found == target => remove(link),
-        // Another link, or something that is no link, or nothing.
-        Ok(_) | Err(_) => Ok(()),
+/// A link to a file that is not the agent's is not either.
+fn discard_links(paths: &Paths, prepared: &PreparedRestore) -> Result<(), WorkspaceError> {
+    let is_ours = match fs::symlink_metadata(&paths.file) {
+        Ok(found) => found.is_file() && identity(&found) == prepared.file,
+        Err(error) if is_absence(&error) => true,
+        Err(error) => return Err(fault("cannot look at", &paths.file, &error)),
+    };
+    let link = paths.link.clone().filter(|_| is_ours);
+    let links = link.into_iter().chain(temporary_link(paths, prepared));
+    let points_there = |link: &PathBuf| fs::read_link(link).is_ok_and(|target| target == paths.target);
+    links.filter(points_there).try_for_each(|link| remove(&link))
+}
+
+/// Only a directory that the agent made, and that nobody else uses.
+fn discard_directory(directory: &Path, made: (u64, u64)) -> Result<(), WorkspaceError> {
+    // A number alone is not enough: that of what was removed is soon given to something new.
+    if look(directory)?.is_none_or(|found| !found.is_dir() || identity(&found) != made) {
+        return Ok(());
     }
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+            ignore_absence(Err(error)).map_err(|error| fault("cannot remove", directory, &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether nothing has the name, or what leads to it is gone.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn remove(path: &Path) -> Result<(), WorkspaceError> {

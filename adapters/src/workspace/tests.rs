@@ -1,5 +1,6 @@
 //! Real files in real directories.
 
+mod crash;
 mod discard;
 mod place;
 mod prepare;
@@ -8,6 +9,7 @@ mod staging;
 use std::{
     fs::{self, Metadata, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -62,22 +64,28 @@ impl Place {
         self.restore(FILENAME)
     }
 
-    /// Makes the directory, and what a download would have written.
-    async fn download(&self, place: &RestorePlace) -> PathBuf {
-        let download = self.workspace.prepare_restore(place).await.unwrap();
-        assert!(!download.exists());
-        fs::write(&download, "download").unwrap();
-        fs::set_permissions(&download, Permissions::from_mode(0o600)).unwrap();
-        download
+    /// The workspace of an agent that was started anew.
+    fn anew(&self) -> LocalWorkspace {
+        LocalWorkspace::new(self.workspace.state.settings.clone())
+    }
+
+    /// Makes the directory and the file, and writes what a download would.
+    async fn download(&self, place: &RestorePlace) -> PreparedRestore {
+        let prepared = self.workspace.prepare_restore(place).await.unwrap();
+        let found = look(&prepared.download);
+        assert!(found.is_file() && found.len() == 0);
+        assert_eq!((mode(&found), (found.dev(), found.ino())), (0o600, prepared.file));
+        fs::write(&prepared.download, "download").unwrap();
+        prepared
     }
 
     /// A file that was placed, with its link.
-    async fn placed(&self) -> PlacedFile {
+    async fn placed(&self) -> PreparedRestore {
         let place = restore_place();
-        let download = self.download(&place).await;
-        let placed = self.workspace.place_restore(&place, &download).await.unwrap();
-        assert_eq!(placed.link, Ok(()));
-        placed
+        let prepared = self.download(&place).await;
+        let no_link = self.workspace.place_restore(&place, &prepared).await.unwrap();
+        assert_eq!(no_link, None);
+        prepared
     }
 
     /// Every name below `directory_restore`, in order.

@@ -1,7 +1,10 @@
 //! Artifacts in a bucket and in a directory, in good days and bad.
 
 mod directory;
+mod discarding;
 mod everywhere;
+mod halting;
+mod journal;
 mod s3_downloads;
 mod s3_faults;
 mod s3_uploads;
@@ -16,13 +19,14 @@ use std::{
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
     artifact::ObjectKey,
-    ports::{BlobStore, BlobStoreError},
+    ports::{BlobStore, BlobStoreError, Halt},
     request::{FileStore, S3Addressing, S3Store, Store},
     secret::Secret,
 };
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use self::journal::Journal;
 use crate::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 
 const BUCKET: &str = "backups";
@@ -89,18 +93,28 @@ impl Desk {
 async fn upload(blobs: &ObjectBlobStore, store: &Store, name: &str, bytes: &[u8]) -> Result<u64, BlobStoreError> {
     let desk = Desk::new();
     let source = desk.file("source", bytes);
-    blobs.upload(store, &key(name), &source, bytes.len() as u64).await
+    send(blobs, store, name, &source, bytes.len() as u64).await
+}
+
+/// Uploads a file that nobody halts.
+async fn send(
+    blobs: &ObjectBlobStore,
+    store: &Store,
+    name: &str,
+    source: &Path,
+    size: u64,
+) -> Result<u64, BlobStoreError> {
+    let halt = Halt::default();
+    blobs
+        .upload(store, &key(name), source, size, Journal::new(), &halt)
+        .await
 }
 
 /// Downloads bytes by way of a file.
 async fn download(blobs: &ObjectBlobStore, store: &Store, name: &str) -> Result<Vec<u8>, BlobStoreError> {
     let desk = Desk::new();
-    let target = desk.path("target");
-    let length = blobs.download(store, &key(name), &target).await;
-    let Ok(length) = length else {
-        assert!(!target.exists(), "a file was left behind: {length:?}");
-        return Err(length.unwrap_err());
-    };
+    let target = desk.file("target", b"");
+    let length = blobs.download(store, &key(name), &target, &Halt::default()).await?;
     let bytes = fs::read(&target).unwrap();
     assert_eq!(bytes.len() as u64, length);
     Ok(bytes)

@@ -28,6 +28,8 @@ use tokio::{
 pub(crate) enum Fault {
     /// This answer comes; the server gets nothing.
     Answer(u16, &'static str),
+    /// A document comes; the server gets nothing.
+    Document(String),
     /// An error document with this code comes; the server gets nothing.
     Refuse(u16, &'static str),
     /// The client is sent elsewhere.
@@ -139,6 +141,7 @@ async fn pass(request: Request<Incoming>, server: SocketAddr, script: Arc<Script
     match fault {
         None => forward(request, server, u64::MAX).await,
         Some(Fault::Answer(status, body)) => answer(request, status, body.to_owned()).await,
+        Some(Fault::Document(text)) => answer(request, 200, text).await,
         Some(Fault::Refuse(status, code)) => {
             let body = format!("<Error><Code>{code}</Code><Message>as planned</Message></Error>");
             answer(request, status, body).await

@@ -128,6 +128,12 @@ pub struct ArtifactName {
 }
 
 impl ArtifactName {
+    /// A name that was made before and kept, by its [stem](Self::stem).
+    #[must_use]
+    pub fn from_stem(stem: String) -> Self {
+        Self { stem }
+    }
+
     /// The name without its ending, which some scripts get as an argument.
     #[must_use]
     pub fn stem(&self) -> &str {

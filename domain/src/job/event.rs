@@ -1,7 +1,7 @@
 //! What can happen to a job.
 
-use super::{ArtifactReport, Failure, ScriptLog};
-use crate::{artifact::ArtifactName, plan::Step};
+use super::{ArtifactReport, Failure, ScriptLog, StopReason};
+use crate::{artifact::ArtifactName, plan::Step, ports::PreparedRestore};
 
 /// An entry of a job's log. The job's status is derived from these and from nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,21 @@ pub enum JobEvent {
     StepStarted {
         /// Which one.
         step: Step,
+    },
+    /// The object that is about to be uploaded has got its name.
+    ObjectNamed {
+        /// The name, without the prefix.
+        filename: String,
+    },
+    /// The store has begun to keep parts of the upload, which somebody must complete or remove.
+    UploadOpened {
+        /// The store's own name for the upload.
+        upload_id: String,
+    },
+    /// A place was made for the file to restore.
+    RestorePrepared {
+        /// What was made, by which it is recognised when it is to be removed.
+        prepared: PreparedRestore,
     },
     /// A step ended well.
     StepSucceeded {
@@ -32,11 +47,90 @@ pub enum JobEvent {
         /// What it left to tell.
         report: StepReport,
     },
-    /// Nothing is left to do.
+    /// Somebody wants the job to end early: what is owed still runs, and nothing else.
+    Stopped {
+        /// The step at which it came.
+        step: Step,
+        /// Who, and why.
+        reason: StopReason,
+    },
+    /// The agent died while the job was at work, and a new one takes over.
+    Interrupted,
+    /// Nobody is left who could take the job further: it ends where it stands.
+    Abandoned {
+        /// What happened.
+        reason: String,
+    },
+    /// Nothing is left to do, but perhaps an unlock that did not succeed yet.
     Finished {
         /// Something the reader should know that is no failure.
         note: Option<String>,
     },
+    /// The unlock that was owed after the end is owed no longer.
+    UnlockSettled {
+        /// How.
+        how: Settlement,
+        /// The output of the unlock script that succeeded, if it was this job's.
+        log: Option<ScriptLog>,
+    },
+}
+
+impl JobEvent {
+    /// One of each, in the order of their declaration; `step` is named where one is needed.
+    #[cfg(any(test, feature = "test-doubles"))]
+    #[must_use]
+    pub fn samples(step: Step) -> Vec<Self> {
+        use super::FailureCause;
+
+        let report = StepReport::default;
+        let cause = FailureCause::Error("it broke".to_owned());
+        let prepared = PreparedRestore {
+            download: "/r/j/.part".into(),
+            file: (1, 2),
+            directory: None,
+        };
+        vec![
+            Self::Started { artifact_name: None },
+            Self::StepStarted { step },
+            Self::ObjectNamed {
+                filename: "a.tar.gz".to_owned(),
+            },
+            Self::UploadOpened {
+                upload_id: "u".to_owned(),
+            },
+            Self::RestorePrepared { prepared },
+            Self::StepSucceeded { step, report: report() },
+            Self::StepFailed {
+                step,
+                failure: Failure { step, cause },
+                report: report(),
+            },
+            Self::Stopped {
+                step,
+                reason: StopReason::Cancelled,
+            },
+            Self::Interrupted,
+            Self::Abandoned {
+                reason: "a panic".to_owned(),
+            },
+            Self::Finished { note: None },
+            Self::UnlockSettled {
+                how: Settlement::Released,
+                log: None,
+            },
+        ]
+    }
+}
+
+/// How an unlock that was owed is owed no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Settlement {
+    /// The unlock script succeeded at last.
+    Released,
+    /// The unlock script of another job of the same kind, host and database succeeded.
+    ReleasedByAnother,
+    /// A person told the agent to stop trying; the service may still be locked.
+    GivenUp,
 }
 
 /// What a step leaves to tell, however it ended.

@@ -1,6 +1,6 @@
 //! Why a step failed.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::plan::{FailureMode, Role, Step};
 
@@ -58,15 +58,41 @@ fn signal_name(signal: i32) -> Option<&'static str> {
     })
 }
 
+/// Why a job is to end early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// A client or a person cancelled it.
+    Cancelled,
+    /// The agent was told to stop.
+    AgentStopping,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "cancelled on request",
+            Self::AgentStopping => "interrupted, because the agent was told to stop",
+        })
+    }
+}
+
 /// What went wrong in a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FailureCause {
-    /// The script ended, but not with 0.
+    /// The script ended by itself, but not with 0.
     Exit(ExitReason),
     /// The step never began, for this reason.
     NotStarted(String),
     /// The step began and failed, for this reason.
     Error(String),
+    /// The agent ended it, because it took longer than a phase may.
+    TimedOut(Duration),
+    /// The agent ended it, because the service was locked for longer than it may be.
+    LockedTooLong(Duration),
+    /// The agent ended it, or did not begin it, because the job is to end early.
+    Stopped(StopReason),
+    /// The agent died meanwhile.
+    Interrupted,
 }
 
 /// A step that failed, and why.
@@ -88,6 +114,10 @@ impl Failure {
                 FailureMode::LockIsTaken
             }
             FailureCause::Exit(_) | FailureCause::Error(_) => FailureMode::Failed,
+            FailureCause::TimedOut(_)
+            | FailureCause::LockedTooLong(_)
+            | FailureCause::Stopped(_)
+            | FailureCause::Interrupted => FailureMode::Ended,
         }
     }
 }
@@ -105,6 +135,34 @@ impl fmt::Display for Failure {
             FailureCause::NotStarted(reason) | FailureCause::Error(reason) => {
                 write!(f, "{}: {reason}", self.step)
             }
+            FailureCause::TimedOut(limit) => write!(
+                f,
+                "{}: ended by the agent after {}, the longest that this phase may take (phase_timeout)",
+                self.step,
+                Short(*limit)
+            ),
+            FailureCause::LockedTooLong(limit) => write!(
+                f,
+                "{}: ended by the agent, as the service had been locked for {} (max_lock_time)",
+                self.step,
+                Short(*limit)
+            ),
+            FailureCause::Stopped(reason) => write!(f, "{}: {reason}", self.step),
+            FailureCause::Interrupted => write!(f, "{}: interrupted by a restart of the agent", self.step),
+        }
+    }
+}
+
+/// A duration as operators write it: `90s`, `10m`, `2h`.
+struct Short(Duration);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            0 => write!(f, "{}ms", self.0.as_millis()),
+            seconds if seconds % 3600 == 0 => write!(f, "{}h", seconds / 3600),
+            seconds if seconds % 60 == 0 => write!(f, "{}m", seconds / 60),
+            seconds => write!(f, "{seconds}s"),
         }
     }
 }

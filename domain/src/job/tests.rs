@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use super::*;
 use crate::{
-    plan::{Step, Transfer},
+    plan::{LockRelease, Step, Transfer},
     testing::request,
 };
 
@@ -42,7 +42,7 @@ fn finished() -> JobEvent {
 
 /// Every event there can be for a kind of job.
 fn all_events(kind: JobKind) -> Vec<JobEvent> {
-    let steps = kind.plan(Transfer::ByAgent);
+    let steps = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload);
     let of_steps = steps
         .iter()
         .flat_map(|step| [JobEvent::StepStarted { step: *step }, success(*step), failure(*step)]);
@@ -52,7 +52,7 @@ fn all_events(kind: JobKind) -> Vec<JobEvent> {
 /// Every state that a job of a kind can be in without a failure, with the events that led there.
 fn all_good_paths(kind: JobKind) -> Vec<Vec<JobEvent>> {
     let mut events = vec![started()];
-    for step in kind.plan(Transfer::ByAgent) {
+    for step in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
         events.extend([JobEvent::StepStarted { step: *step }, success(*step)]);
     }
     events.push(finished());
@@ -116,7 +116,7 @@ fn a_failure_of_another_step_is_not_taken_as_this_ones() {
 #[test]
 fn a_job_walks_to_its_end_whichever_step_fails() {
     for kind in JobKind::ALL {
-        for broken in kind.plan(Transfer::ByAgent) {
+        for broken in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
             let mut job = new_job(kind);
             let mut walked = String::new();
             job.apply(started(), at(1)).expect("it leaves the queue");
@@ -141,7 +141,7 @@ fn a_job_walks_to_its_end_whichever_step_fails() {
 #[test]
 fn every_prefix_of_a_log_replays_to_the_state_it_had() {
     for kind in JobKind::ALL {
-        for broken in kind.plan(Transfer::ByAgent) {
+        for broken in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
             let mut job = new_job(kind);
             let mut states = vec![job.status().clone()];
             let mut apply = |job: &mut Job, event| {
@@ -165,7 +165,7 @@ fn every_prefix_of_a_log_replays_to_the_state_it_had() {
 }
 
 #[test]
-fn the_first_failure_leads_the_message_and_later_ones_follow() {
+fn a_lock_that_stays_leads_the_message_and_failures_follow_in_order() {
     let mut job = new_job(JobKind::Backup);
     job.apply(started(), at(1)).expect("it leaves the queue");
     while let Some(step) = job.status().next_step() {
@@ -179,7 +179,10 @@ fn the_first_failure_leads_the_message_and_later_ones_follow() {
     job.apply(JobEvent::Finished { note }, at(1)).expect("the job ends");
     assert_eq!(
         job.view().error_message().as_deref(),
-        Some("backup (upload): it broke; then post-backup-unlock: it broke; the link stayed")
+        Some(
+            "THE LOCK WAS NOT RELEASED, and the agent goes on trying (osb-backup-agent unlock tries at once): \
+             post-backup-unlock: it broke; then backup (upload): it broke; the link stayed"
+        )
     );
 }
 

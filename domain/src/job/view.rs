@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ArtifactReport, JobKey, JobStatus, ScriptLog};
+use super::{ArtifactReport, Failure, JobKey, JobStatus, LockRecord, ScriptLog};
 use crate::{
-    plan::{Phase, Transfer},
+    plan::{Phase, Role, Transfer},
     request::DestinationEcho,
 };
 
@@ -13,6 +13,12 @@ use crate::{
 pub struct JobView {
     /// Kind and id.
     pub key: JobKey,
+    /// The host of the database.
+    pub host: String,
+    /// The database.
+    pub database: String,
+    /// Since when the service may be locked; none if it is not.
+    pub locked_since: Option<DateTime<Utc>>,
     /// What the client sent about the destination.
     pub destination: DestinationEcho,
     /// Who moves the bytes.
@@ -27,6 +33,10 @@ pub struct JobView {
     pub phase: Option<Phase>,
     /// The file that is safe in the store; none until it is verified.
     pub artifact: Option<ArtifactReport>,
+    /// What became of the service's lock.
+    pub lock: LockRecord,
+    /// Whether the job has ended, but the agent still tries to unlock the service.
+    pub owes_unlock: bool,
     /// When the request was accepted.
     pub accepted_at: DateTime<Utc>,
     /// When the job ended; none while it is unfinished.
@@ -42,8 +52,17 @@ impl JobView {
     #[must_use]
     pub fn error_message(&self) -> Option<String> {
         let failures = self.status.failures();
-        let mut message = failures.first()?.to_string();
-        for later in &failures[1..] {
+        let is_unlock = |failure: &&Failure| failure.step.role() == Some(Role::Unlock);
+        let is_locked = self.status.is_finished() && self.lock.is_released() == Some(false);
+        // What somebody must see to comes first.
+        let (first, rest): (Vec<_>, Vec<_>) = failures.iter().partition(|failure| is_locked && is_unlock(failure));
+        let mut told = first.iter().chain(&rest);
+        let mut message = String::new();
+        if is_locked {
+            message.push_str(self.lock_notice());
+        }
+        message.push_str(&told.next()?.to_string());
+        for later in told {
             message.push_str("; then ");
             message.push_str(&later.to_string());
         }
@@ -59,6 +78,20 @@ impl JobView {
             message.push_str(note);
         }
         Some(message)
+    }
+
+    /// What is told of a lock that was not released, before all else.
+    fn lock_notice(&self) -> &'static str {
+        match self.lock {
+            LockRecord::MayBeHeld => {
+                "THE LOCK WAS NOT RELEASED, and the agent goes on trying (osb-backup-agent unlock tries at once): "
+            }
+            LockRecord::GivenUp => "THE LOCK WAS NOT RELEASED, and the agent was told to stop trying: ",
+            LockRecord::Kept => {
+                "the service stays locked, as unlock_after_failed_restore=false wants it after a failed restore: "
+            }
+            LockRecord::NotTaken | LockRecord::Released => "",
+        }
     }
 
     /// The output of a phase's script, if it has run.

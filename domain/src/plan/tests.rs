@@ -7,7 +7,7 @@ fn names(steps: &[Step]) -> Vec<String> {
 #[test]
 fn plans_are_the_documented_order() {
     assert_eq!(
-        names(JobKind::Backup.plan(Transfer::ByAgent)),
+        names(JobKind::Backup.plan(Transfer::ByAgent, LockRelease::AfterUpload)),
         [
             "preparation",
             "pre-backup-lock",
@@ -20,7 +20,7 @@ fn plans_are_the_documented_order() {
         ]
     );
     assert_eq!(
-        names(JobKind::Restore.plan(Transfer::ByAgent)),
+        names(JobKind::Restore.plan(Transfer::ByAgent, LockRelease::AfterUpload)),
         [
             "preparation",
             "pre-restore-lock",
@@ -36,12 +36,16 @@ fn plans_are_the_documented_order() {
 fn without_storage_only_the_transfers_are_left_out() {
     for kind in JobKind::ALL {
         let expected: Vec<Step> = kind
-            .plan(Transfer::ByAgent)
+            .plan(Transfer::ByAgent, LockRelease::AfterUpload)
             .iter()
             .copied()
             .filter(|step| !matches!(step, Step::Upload | Step::Download))
             .collect();
-        assert_eq!(kind.plan(Transfer::ByScripts), expected, "{kind}");
+        assert_eq!(
+            kind.plan(Transfer::ByScripts, LockRelease::AfterUpload),
+            expected,
+            "{kind}"
+        );
     }
 }
 
@@ -50,7 +54,7 @@ fn every_phase_has_its_script_in_every_plan_of_its_kind() {
     for kind in JobKind::ALL {
         for transfer in [Transfer::ByAgent, Transfer::ByScripts] {
             let scripts: Vec<Phase> = kind
-                .plan(transfer)
+                .plan(transfer, LockRelease::AfterUpload)
                 .iter()
                 .filter_map(|step| match step {
                     Step::Script(phase) => Some(*phase),
@@ -63,26 +67,26 @@ fn every_phase_has_its_script_in_every_plan_of_its_kind() {
 }
 
 /// What runs after each failure, spelled out: `C` cleanup, `U` unlock, `-` nothing. The columns are
-/// the failure modes not-started, lock-is-taken, failed.
-const AFTER: &[(JobKind, &str, [&str; 3])] = &[
-    (JobKind::Backup, "preparation", ["-", "-", "-"]),
-    (JobKind::Backup, "pre-backup-lock", ["-", "-", "CU"]),
-    (JobKind::Backup, "pre-backup-check", ["CU", "CU", "CU"]),
-    (JobKind::Backup, "backup", ["CU", "CU", "CU"]),
-    (JobKind::Backup, "backup (artifact)", ["CU", "CU", "CU"]),
-    (JobKind::Backup, "backup (upload)", ["CU", "CU", "CU"]),
-    (JobKind::Backup, "backup-cleanup", ["U", "U", "U"]),
-    (JobKind::Backup, "post-backup-unlock", ["-", "-", "-"]),
-    (JobKind::Restore, "preparation", ["-", "-", "-"]),
-    (JobKind::Restore, "pre-restore-lock", ["-", "-", "CU"]),
-    (JobKind::Restore, "restore (download)", ["CU", "CU", "CU"]),
-    (JobKind::Restore, "restore", ["CU", "CU", "CU"]),
-    (JobKind::Restore, "restore-cleanup", ["U", "U", "U"]),
-    (JobKind::Restore, "post-restore-unlock", ["-", "-", "-"]),
+/// the failure modes not-started, lock-is-taken, failed, ended.
+const AFTER: &[(JobKind, &str, [&str; 4])] = &[
+    (JobKind::Backup, "preparation", ["-", "-", "-", "-"]),
+    (JobKind::Backup, "pre-backup-lock", ["-", "-", "CU", "CU"]),
+    (JobKind::Backup, "pre-backup-check", ["CU", "CU", "CU", "CU"]),
+    (JobKind::Backup, "backup", ["CU", "CU", "CU", "CU"]),
+    (JobKind::Backup, "backup (artifact)", ["CU", "CU", "CU", "CU"]),
+    (JobKind::Backup, "backup (upload)", ["CU", "CU", "CU", "CU"]),
+    (JobKind::Backup, "backup-cleanup", ["U", "U", "U", "U"]),
+    (JobKind::Backup, "post-backup-unlock", ["-", "-", "-", "-"]),
+    (JobKind::Restore, "preparation", ["-", "-", "-", "-"]),
+    (JobKind::Restore, "pre-restore-lock", ["-", "-", "CU", "CU"]),
+    (JobKind::Restore, "restore (download)", ["CU", "CU", "CU", "CU"]),
+    (JobKind::Restore, "restore", ["CU", "CU", "CU", "CU"]),
+    (JobKind::Restore, "restore-cleanup", ["U", "U", "U", "U"]),
+    (JobKind::Restore, "post-restore-unlock", ["-", "-", "-", "-"]),
 ];
 
 fn what_runs(kind: JobKind, step: Step, mode: FailureMode, policy: FailurePolicy) -> String {
-    let plan = kind.plan(Transfer::ByAgent);
+    let plan = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload);
     let index = plan
         .iter()
         .position(|known| *known == step)
@@ -104,7 +108,7 @@ fn after_every_failure_of_every_step_runs_what_the_table_says() {
     let mut rows = 0;
     for (kind, name, expected) in AFTER {
         let step = *kind
-            .plan(Transfer::ByAgent)
+            .plan(Transfer::ByAgent, LockRelease::AfterUpload)
             .iter()
             .find(|step| step.to_string() == *name)
             .expect(name);
@@ -114,7 +118,10 @@ fn after_every_failure_of_every_step_runs_what_the_table_says() {
             rows += 1;
         }
     }
-    let steps: usize = JobKind::ALL.iter().map(|kind| kind.plan(Transfer::ByAgent).len()).sum();
+    let steps: usize = JobKind::ALL
+        .iter()
+        .map(|kind| kind.plan(Transfer::ByAgent, LockRelease::AfterUpload).len())
+        .sum();
     assert_eq!(rows, steps * FailureMode::ALL.len(), "a step is not in the table");
 }
 
@@ -149,6 +156,7 @@ fn each_switch_changes_its_own_row_and_no_other() {
             },
             FailureMode::ALL
                 .into_iter()
+                .filter(|mode| matches!(mode, FailureMode::Failed | FailureMode::Ended))
                 .map(|mode| (JobKind::Restore, Step::Script(Phase::Restore), mode, "C"))
                 .collect(),
         ),
@@ -165,13 +173,58 @@ fn each_switch_changes_its_own_row_and_no_other() {
     ];
     for (policy, changed) in switches {
         for kind in JobKind::ALL {
-            for step in kind.plan(Transfer::ByAgent) {
+            for step in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
                 for mode in FailureMode::ALL {
                     let row = changed.iter().find(|row| (row.0, row.1, row.2) == (kind, *step, mode));
                     let expected = row.map_or_else(|| what_runs(kind, *step, mode, default), |row| row.3.to_owned());
                     let actual = what_runs(kind, *step, mode, policy);
                     assert_eq!(actual, expected, "{kind} {step} {mode:?} {policy:?}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_early_release_unlocks_right_after_the_backup_script() {
+    assert_eq!(
+        names(JobKind::Backup.plan(Transfer::ByAgent, LockRelease::BeforeUpload)),
+        [
+            "preparation",
+            "pre-backup-lock",
+            "pre-backup-check",
+            "backup",
+            "post-backup-unlock",
+            "backup (artifact)",
+            "backup (upload)",
+            "backup-cleanup"
+        ]
+    );
+    for (kind, transfer) in [
+        (JobKind::Backup, Transfer::ByScripts),
+        (JobKind::Restore, Transfer::ByAgent),
+        (JobKind::Restore, Transfer::ByScripts),
+    ] {
+        let [late, early] = LockRelease::ALL.map(|release| kind.plan(transfer, release));
+        assert_eq!(late, early, "{kind} {transfer:?}");
+    }
+}
+
+#[test]
+fn whatever_stops_a_job_under_a_lock_leaves_exactly_what_is_owed() {
+    for kind in JobKind::ALL {
+        for release in LockRelease::ALL {
+            let plan = kind.plan(Transfer::ByAgent, release);
+            for (index, step) in plan.iter().enumerate() {
+                let (ahead, behind) = (&plan[index..], &plan[..index]);
+                let is_locked = behind.iter().any(|step| step.role() == Some(Role::Lock));
+                let owed: Vec<Step> = ahead.iter().filter(|step| step.is_owed()).copied().collect();
+                let expected = if is_locked { owed.clone() } else { Vec::new() };
+                assert_eq!(after_stop(ahead), expected, "{kind} {release:?} before {step}");
+                // An interrupted lock script may have locked; an interrupted cleanup or unlock runs again.
+                let expected = if *step == Step::Prepare { Vec::new() } else { owed };
+                let after = after_interruption(*step, &ahead[1..], FailurePolicy::default());
+                assert_eq!(after, expected, "{kind} {release:?} in {step}");
             }
         }
     }

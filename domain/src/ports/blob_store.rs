@@ -1,8 +1,8 @@
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{artifact::ObjectKey, request::Store};
+use crate::{artifact::ObjectKey, ports::Halt, request::Store};
 
 /// Keeps artifacts as objects in a store.
 ///
@@ -18,6 +18,8 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// If the store did not say.
     async fn exists(&self, store: &Store, key: &ObjectKey) -> Result<bool, BlobStoreError>;
 
+    /// The `journal` is told of what the store keeps from then on, before any byte is sent.
+    ///
     /// Uploads the file `source`, which has `size_bytes` bytes, as `key`, and returns the length that
     /// the store then tells of the object. A file that has another length, or changes while it is
     /// read, is not uploaded.
@@ -29,22 +31,45 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     ///
     /// After an error nothing that was sent stays behind, as far as the store could still be
     /// reached; whether the object exists is unknown only if the store fell silent while it was
-    /// being completed.
+    /// being completed. An upload that is told to halt ends so too.
     async fn upload(
         &self,
         store: &Store,
         key: &ObjectKey,
         source: &Path,
         size_bytes: u64,
+        journal: Arc<dyn UploadJournal>,
+        halt: &Halt,
     ) -> Result<u64, BlobStoreError>;
 
-    /// Downloads the object `key` into the new file `target` and returns its length, which is that
+    /// Removes what an upload of `key` that was cut off has left in the store, but for complete
+    /// objects: those of the `known` uploads, and those that were opened for this very key and not
+    /// made known any more.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be asked, or something stayed behind.
+    async fn discard_upload(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), BlobStoreError>;
+
+    /// Downloads the object `key` into the empty file `target` and returns its length, which is that
     /// which the store told of the object. The file is synced to disk.
     ///
     /// # Errors
     ///
-    /// After an error there is no file `target`, unless it was there before.
-    async fn download(&self, store: &Store, key: &ObjectKey, target: &Path) -> Result<u64, BlobStoreError>;
+    /// After an error, or when it was told to halt, what the file holds is of no use.
+    async fn download(&self, store: &Store, key: &ObjectKey, target: &Path, halt: &Halt)
+    -> Result<u64, BlobStoreError>;
+}
+
+/// Writes down what an upload has made a store keep, so that somebody else can remove it.
+#[async_trait]
+pub trait UploadJournal: fmt::Debug + Send + Sync {
+    /// The store has opened an upload of this name.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be written down; then the upload must not go on.
+    async fn opened(&self, upload_id: &str) -> Result<(), String>;
 }
 
 /// Why a transfer failed; each text is a whole message.

@@ -32,6 +32,27 @@ pub trait JobApi: fmt::Debug + Send + Sync {
     /// If the job store could not be read.
     async fn find(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError>;
 
+    /// Ends a job early, or stops trying to unlock its service. Returns a snapshot of the job while it
+    /// is being stopped.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to be cancelled.
+    async fn cancel(&self, key: &JobKey) -> Result<JobView, CancelError>;
+
+    /// Runs the unlock script that a job owes, now. Returns a snapshot of the job afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If no unlock is owed, or the script did not succeed.
+    async fn unlock(&self, key: &JobKey) -> Result<JobView, UnlockError>;
+
+    /// All jobs that are at work, wait, or owe an unlock, in the order in which they were accepted.
+    fn unsettled(&self) -> Vec<JobView>;
+
+    /// What is wrong with the agent and somebody should see to, one text each.
+    fn problems(&self) -> Vec<String>;
+
     /// Forgets a finished job, and says whether there was one.
     ///
     /// # Errors
@@ -71,4 +92,35 @@ pub enum RemoveError {
     /// The store failed.
     #[error("the job could not be removed: {0}")]
     Store(#[from] JobStoreError),
+}
+
+/// A job was not cancelled.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such job.
+    #[error("there is no such job")]
+    Unknown,
+    /// It has ended already, and owes nothing.
+    #[error("the job has ended already")]
+    Ended(Box<JobView>),
+    /// The end could not be recorded.
+    #[error("the end of the job could not be recorded: {0}")]
+    Store(#[from] JobStoreError),
+}
+
+/// An unlock that is owed was not run to success.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UnlockError {
+    /// There is no such job.
+    #[error("there is no such job")]
+    Unknown,
+    /// No unlock is owed for it: it is at work and will unlock by itself, or has done so.
+    #[error("no unlock is owed for this job")]
+    NotOwed(Box<JobView>),
+    /// The script is at work for it at this moment.
+    #[error("the unlock script is at work already; look again in a moment")]
+    AtWork,
+    /// The script did not succeed; the agent goes on trying.
+    #[error("{0}")]
+    Failed(String),
 }

@@ -15,8 +15,9 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// If it could not be written; then the job is not known.
     async fn insert(&self, job: &Job) -> Result<(), JobStoreError>;
 
-    /// Replaces what is kept of a job. Finished jobs may be dropped at any time from then on, the
-    /// oldest first.
+    /// Brings what is kept of a job up to date: the events that it has had since it was last written.
+    /// Once the job is [settled](Job::is_settled), its secrets are gone, and it may be dropped at any
+    /// time from then on, the oldest first.
     ///
     /// # Errors
     ///
@@ -30,7 +31,17 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// If the store could not be read.
     async fn find(&self, key: &JobKey) -> Result<Option<Job>, JobStoreError>;
 
-    /// Forgets a job, and says whether it was there.
+    /// All jobs that are not [settled](Job::is_settled), in the order in which they were accepted.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError>;
+
+    /// What is wrong with the store and somebody should see to, one text each.
+    fn problems(&self) -> Vec<String>;
+
+    /// Forgets a settled job, and says whether it was there. A job that is not settled stays.
     ///
     /// # Errors
     ///

@@ -3,8 +3,9 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::{
-    job::{ExitReason, ScriptLog},
+    job::{ExitReason, JobKey, ScriptLog},
     plan::Phase,
+    ports::Halt,
     script::ScriptCall,
 };
 
@@ -19,15 +20,25 @@ pub trait ScriptRunner: fmt::Debug + Send + Sync {
     /// If one is missing or cannot be read; the error names all of them.
     async fn check(&self, phases: &[Phase]) -> Result<(), ScriptError>;
 
-    /// Runs a script and waits until it has ended by itself.
+    /// Runs a script and waits until it has ended.
     ///
-    /// Processes that it leaves behind stay alive and can go on writing to its output, unseen.
+    /// Processes that it leaves behind when it ends by itself stay alive and can go on writing to its
+    /// output, unseen. When it is told to halt, the whole tree of processes that it has started is
+    /// ended, at first gently.
     ///
     /// # Errors
     ///
     /// [`ScriptError::NotStarted`] if no process was started; any other error leaves unknown what
     /// the script has done.
-    async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError>;
+    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError>;
+
+    /// Ends what still lives of the script that was at work for this job when an earlier agent died,
+    /// with all its processes; those that other scripts of the job have left behind stay.
+    ///
+    /// # Errors
+    ///
+    /// If something could not be ended within a bound; the error says what.
+    async fn end_leftover(&self, job: &JobKey) -> Result<(), ScriptError>;
 }
 
 /// A script that has ended.
@@ -37,6 +48,8 @@ pub struct ScriptOutcome {
     pub exit: ExitReason,
     /// What it had written by then.
     pub log: ScriptLog,
+    /// Whether it ended because it was told to halt.
+    pub was_halted: bool,
 }
 
 /// A script that could not be run to its end; each text is a whole message.

@@ -1,7 +1,4 @@
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf};
 
 use async_trait::async_trait;
 
@@ -31,30 +28,35 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// If something is in the way; nothing was touched.
     async fn check_restore(&self, place: &RestorePlace) -> Result<(), WorkspaceError>;
 
-    /// Makes the job's own directory below `directory_restore`, if it is not there, and returns the
-    /// name of a file in it, not there yet, to download to.
+    /// Makes the job's own directory below `directory_restore`, if it is not there, and an empty file
+    /// in it to download to.
     ///
     /// # Errors
     ///
     /// If the directory could not be made.
-    async fn prepare_restore(&self, place: &RestorePlace) -> Result<PathBuf, WorkspaceError>;
+    async fn prepare_restore(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError>;
 
     /// Gives a complete download its final name, and the owner, group and permissions by which
-    /// scripts can read it; and makes the link where the scripts of the first generation look.
+    /// scripts can read it; and makes the link where the scripts of the first generation look. Returns
+    /// why there is no link, if it could not be made.
     ///
     /// # Errors
     ///
     /// If the file could not be placed; the download was removed, and what was there before is
     /// untouched.
-    async fn place_restore(&self, place: &RestorePlace, download: &Path) -> Result<PlacedFile, WorkspaceError>;
+    async fn place_restore(
+        &self,
+        place: &RestorePlace,
+        prepared: &PreparedRestore,
+    ) -> Result<Option<String>, WorkspaceError>;
 
-    /// Removes what the agent made and placed, as far as it is still the same. Nothing may have been
-    /// placed: then a directory that [`Workspace::prepare_restore`] made is all there is.
+    /// Removes what an agent, perhaps an earlier one, has prepared and perhaps placed, as far as it is
+    /// still the same.
     ///
     /// # Errors
     ///
     /// If something that is still the same could not be removed.
-    async fn discard_restore(&self, place: &RestorePlace, placed: Option<PlacedFile>) -> Result<(), WorkspaceError>;
+    async fn discard_restore(&self, place: &RestorePlace, prepared: &PreparedRestore) -> Result<(), WorkspaceError>;
 }
 
 /// Where a restore's file goes: `directory_restore/<id>/<filename>`.
@@ -66,13 +68,15 @@ pub struct RestorePlace {
     pub filename: String,
 }
 
-/// A restore's file that was placed.
+/// What was made for a restore's file. Device and inode tell it from what others have put in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlacedFile {
-    /// Device and inode of the file.
-    pub identity: (u64, u64),
-    /// Whether the link was made too; if not, why not.
-    pub link: Result<(), String>,
+pub struct PreparedRestore {
+    /// The file to download to.
+    pub download: PathBuf,
+    /// Device and inode of that file, which it keeps when it gets its final name.
+    pub file: (u64, u64),
+    /// Device and inode of the job's own directory; none if it was there before.
+    pub directory: Option<(u64, u64)>,
 }
 
 /// The directories were not as they have to be; the text is a whole message.

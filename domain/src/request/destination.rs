@@ -35,6 +35,28 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The keys and passwords.
+    pub(super) fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Self::S3(s3) => vec![&s3.auth_key, &s3.auth_secret],
+            Self::Swift(swift) => vec![&swift.password],
+            Self::File(_) => Vec::new(),
+        }
+    }
+
+    pub(super) fn remove_secrets(&mut self) {
+        match self {
+            Self::S3(s3) => {
+                s3.auth_key = Secret::default();
+                s3.auth_secret = Secret::default();
+            }
+            Self::Swift(swift) => swift.password = Secret::default(),
+            Self::File(_) => {}
+        }
+    }
+}
+
 /// For people: names the place, without secrets.
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,13 +1,13 @@
 //! What each step does, through the ports.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{JobService, Ports};
+use super::{JobService, Ports, race::unless, recorder::Recorder};
 use crate::{
     artifact::{Found, ObjectKey, ObjectNames, Staging, choose},
-    job::{ArtifactReport, FailureCause, Job, StepReport},
-    plan::{JobKind, Phase, Role, Step, Transfer},
-    ports::{PlacedFile, RestorePlace, ScriptError},
+    job::{ArtifactReport, FailureCause, Job, JobEvent, StepReport},
+    plan::{Phase, Role, Step, Transfer},
+    ports::{Halt, RestorePlace, ScriptError},
     request::{JobRequest, Work},
     script::{Course, LockState, call},
 };
@@ -25,22 +25,52 @@ pub(super) struct Hands {
     before: Staging,
     /// The artifact, with its full path.
     artifact: Option<(PathBuf, ArtifactReport)>,
-    /// What was put into `directory_restore`; outer none if that was not touched.
-    placed: Option<Option<PlacedFile>>,
+    /// Whether the job was taken over from an agent that died.
+    pub(super) was_interrupted: bool,
+    /// Something to be told at the end.
+    pub(super) note: Option<String>,
+}
+
+/// What a step says that was told to halt; who told it knows why.
+const HALTED: &str = "ended by the agent";
+
+/// The report of a step that was ended by the agent: had it something else to say, that is a note.
+pub(super) fn free_halted_cause(step: Step, reason: String, mut report: StepReport) -> StepReport {
+    let is_script = matches!(step, Step::Script(_));
+    if is_script && reason != HALTED {
+        report.note = Some(reason);
+    }
+    report
 }
 
 impl Hands {
-    pub(super) async fn perform(&mut self, step: Step, service: &JobService, job: &Job) -> StepResult {
+    /// Performs a step, or as much of it as there was when it was told to halt.
+    pub(super) async fn perform(
+        &mut self,
+        step: Step,
+        service: &JobService,
+        recorder: &Arc<Recorder>,
+        warn_after: Option<Duration>,
+        halt: &Halt,
+    ) -> StepResult {
+        let job = &recorder.job();
         match step {
-            Step::Prepare => prepare(service, job).await,
-            Step::Script(phase) => self.script(phase, service, job).await,
-            Step::FindArtifact => self.find_artifact(service, job).await,
-            Step::Upload => self.upload(service, job).await,
-            Step::Download => self.download(service, job).await,
+            Step::Prepare => or_halted(prepare(service, job), halt).await,
+            Step::Script(phase) => self.script(phase, service, job, warn_after, halt).await,
+            Step::FindArtifact => or_halted(self.find_artifact(service, job), halt).await,
+            Step::Upload => self.upload(service, recorder, halt).await,
+            Step::Download => download(service, recorder, halt).await,
         }
     }
 
-    async fn script(&mut self, phase: Phase, service: &JobService, job: &Job) -> StepResult {
+    async fn script(
+        &mut self,
+        phase: Phase,
+        service: &JobService,
+        job: &Job,
+        warn_after: Option<Duration>,
+        halt: &Halt,
+    ) -> StepResult {
         let ports = &service.inner.ports;
         if let (Phase::Backup, Some(name)) = (phase, job.artifact_name()) {
             // A file that is there already is not this job's artifact.
@@ -48,11 +78,14 @@ impl Hands {
             self.before = staging.map_err(|error| not_started(error.0))?;
         }
         let settings = &service.inner.settings.scripts;
-        let call = call(phase, job.request(), job.artifact_name(), course_of(job), settings);
-        match ports.scripts.run(&call).await {
+        let mut call = call(phase, job.request(), job.artifact_name(), course_of(job), settings);
+        call.warn_after = warn_after;
+        match ports.scripts.run(&call, halt).await {
             Ok(outcome) => {
                 let report = StepReport::of_log(outcome.log);
-                if outcome.exit.is_success() {
+                if outcome.was_halted {
+                    Err((FailureCause::Error(HALTED.to_owned()), report))
+                } else if outcome.exit.is_success() {
                     Ok(report)
                 } else {
                     Err((FailureCause::Exit(outcome.exit), report))
@@ -104,17 +137,24 @@ impl Hands {
         }
     }
 
-    async fn upload(&mut self, service: &JobService, job: &Job) -> StepResult {
+    async fn upload(&mut self, service: &JobService, recorder: &Arc<Recorder>, halt: &Halt) -> StepResult {
+        let job = &recorder.job();
         let (Some((path, artifact)), Some(name)) = (&self.artifact, job.artifact_name()) else {
             return Err(error("no artifact was found before".to_owned()));
         };
         let (store, ports) = (&job.request().destination.store, &service.inner.ports);
         let names = ObjectNames::new(&artifact.filename, name);
         let sent = async {
-            let (filename, key) = free_name(service, job, &names).await?;
+            let named = unless(free_name(service, job, &names), halt.fired()).await;
+            let (filename, key) = named.unwrap_or_else(|| Err(HALTED.to_owned()))?;
+            let event = JobEvent::ObjectNamed {
+                filename: filename.clone(),
+            };
+            let recorded = recorder.record(event).await;
+            recorded.map_err(|error| format!("the name of the object could not be recorded: {error}"))?;
             let size_bytes = ports
                 .blobs
-                .upload(store, &key, path, artifact.size_bytes)
+                .upload(store, &key, path, artifact.size_bytes, recorder.clone(), halt)
                 .await
                 .map_err(|error| error.to_string())?;
             if size_bytes == artifact.size_bytes {
@@ -144,39 +184,65 @@ impl Hands {
             }
         }
     }
+}
 
-    async fn download(&mut self, service: &JobService, job: &Job) -> StepResult {
-        let Some(place) = restore_place(job.request()) else {
-            return Err(error("this job has nothing to download".to_owned()));
-        };
-        let Ports { blobs, workspace, .. } = &service.inner.ports;
-        let store = &job.request().destination.store;
-        let key = ObjectKey::new(store.prefix(), &place.filename);
-        let download = workspace.prepare_restore(&place).await.map_err(|e| error(e.0))?;
-        self.placed = Some(None);
-        blobs
-            .download(store, &key, &download)
-            .await
-            .map_err(|e| error(e.to_string()))?;
-        let placed = workspace
-            .place_restore(&place, &download)
-            .await
-            .map_err(|e| error(e.0))?;
-        let note = placed.link.clone().err();
-        self.placed = Some(Some(placed));
-        Ok(StepReport {
-            note,
-            ..StepReport::default()
-        })
+async fn download(service: &JobService, recorder: &Arc<Recorder>, halt: &Halt) -> StepResult {
+    let job = &recorder.job();
+    let Some(place) = restore_place(job.request()) else {
+        return Err(error("this job has nothing to download".to_owned()));
+    };
+    let Ports { blobs, workspace, .. } = &service.inner.ports;
+    let store = &job.request().destination.store;
+    let key = ObjectKey::new(store.prefix(), &place.filename);
+    let prepared = workspace.prepare_restore(&place).await.map_err(|e| error(e.0))?;
+    let event = JobEvent::RestorePrepared {
+        prepared: prepared.clone(),
+    };
+    // Kept in any case: at the end of the job it is removed.
+    if let Err(problem) = recorder.record(event.clone()).await {
+        recorder.keep(event);
+        return Err(error(format!("the download could not be recorded: {problem}")));
     }
+    blobs
+        .download(store, &key, &prepared.download, halt)
+        .await
+        .map_err(|e| error(e.to_string()))?;
+    let note = workspace
+        .place_restore(&place, &prepared)
+        .await
+        .map_err(|e| error(e.0))?;
+    Ok(StepReport {
+        note,
+        ..StepReport::default()
+    })
+}
 
-    pub(super) async fn discard(&mut self, service: &JobService, job: &Job) -> Result<(), String> {
-        let (Some(placed), Some(place)) = (self.placed.take(), restore_place(job.request())) else {
-            return Ok(());
-        };
-        let discarded = service.inner.ports.workspace.discard_restore(&place, placed).await;
-        discarded.map_err(|error| error.0)
-    }
+/// Removes what was put into `directory_restore`, by this agent or an earlier one.
+pub(super) async fn discard_restore(service: &JobService, job: &Job) -> Result<(), String> {
+    let (Some(prepared), Some(place)) = (&job.transfer().restore, restore_place(job.request())) else {
+        return Ok(());
+    };
+    let discarded = service.inner.ports.workspace.discard_restore(&place, prepared).await;
+    discarded.map_err(|error| error.0)
+}
+
+/// Removes what an upload that was cut off has left in the store.
+pub(super) async fn discard_upload(service: &JobService, job: &Job) -> Result<(), String> {
+    let transfer = job.transfer();
+    let (Some(filename), None) = (&transfer.object, &job.artifact()) else {
+        return Ok(());
+    };
+    let store = &job.request().destination.store;
+    let key = ObjectKey::new(store.prefix(), filename);
+    let blobs = &service.inner.ports.blobs;
+    let discarded = blobs.discard_upload(store, &key, &transfer.uploads).await;
+    discarded.map_err(|error| format!("parts of the upload of {key} may be left in {store}: {error}"))
+}
+
+/// For what needs no care when it is left half-way.
+async fn or_halted(work: impl Future<Output = StepResult>, halt: &Halt) -> StepResult {
+    let output = unless(work, halt.fired()).await;
+    output.unwrap_or_else(|| Err(error(HALTED.to_owned())))
 }
 
 async fn prepare(service: &JobService, job: &Job) -> StepResult {
@@ -229,21 +295,22 @@ fn restore_place(request: &JobRequest) -> Option<RestorePlace> {
 }
 
 /// What cleanup and unlock scripts are told.
-fn course_of(job: &Job) -> Course {
+pub(super) fn course_of(job: &Job) -> Course {
     let failures = job.status().failures();
     let lock_failed = failures.iter().any(|failure| failure.step.role() == Some(Role::Lock));
-    let first_phase = match job.kind() {
-        JobKind::Backup => Phase::PreBackupLock,
-        JobKind::Restore => Phase::PreRestoreLock,
-    };
+    let was_restarted = failures
+        .iter()
+        .any(|failure| failure.cause == FailureCause::Interrupted);
+    let first_phase = job.kind().lock_phase();
     Course {
         failed_phase: failures
             .first()
             .map(|failure| failure.step.phase().unwrap_or(first_phase)),
-        lock: if lock_failed {
-            LockState::Failed
-        } else {
-            LockState::Taken
+        lock: match (was_restarted, lock_failed) {
+            // What held the lock may have gone with the machine.
+            (true, _) => LockState::Unknown,
+            (false, true) => LockState::Failed,
+            (false, false) => LockState::Taken,
         },
     }
 }

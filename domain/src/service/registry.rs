@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::DateTime;
 
+use super::stop::StopRequest;
 use crate::{
     artifact::NamePattern,
-    job::{Job, JobKey, JobView},
+    job::{Job, JobKey, JobStatus, JobView, StopReason},
     plan::JobKind,
-    ports::StartError,
+    ports::{Halt, StartError, UnlockError},
     request::JobRequest,
 };
 
@@ -47,6 +48,25 @@ struct Entry {
     job: Job,
     claims: Claims,
     stage: Stage,
+    stop: StopRequest,
+    /// Fires when it is recorded, or could not be.
+    recorded: Halt,
+}
+
+/// A job that was not admitted.
+pub(super) enum Refusal {
+    /// Another of its id is being recorded at this moment: when this fires, it is known whether the id
+    /// is free.
+    Undecided(Halt),
+    /// For good.
+    Final(StartError),
+}
+
+/// A job whose turn it is.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) job: Job,
+    pub(super) stop: StopRequest,
 }
 
 /// What no two jobs at work may share.
@@ -80,8 +100,35 @@ enum Stage {
     BeingRecorded,
     Waiting,
     AtWork,
-    /// At its end, which could not be recorded: shown from here.
+    /// It was cancelled before its turn, and its end is being recorded.
+    BeingEnded,
+    /// At its end, but it could not be recorded or owes an unlock: shown from here.
     Ended,
+    /// The same, and somebody is about to unlock its service.
+    BeingUnlocked,
+}
+
+impl Stage {
+    fn is_at_end(self) -> bool {
+        match self {
+            Self::Ended | Self::BeingUnlocked => true,
+            Self::BeingRecorded | Self::Waiting | Self::AtWork | Self::BeingEnded => false,
+        }
+    }
+}
+
+/// What a wish to cancel has met.
+pub(super) enum Cancelled {
+    /// The job did not work yet; it is held, so that its end can be recorded.
+    BeforeItsTurn(Box<Job>),
+    /// The job will end.
+    AtWork(Box<JobView>),
+    /// The job has ended, but owes an unlock.
+    OwesUnlock(Box<Job>),
+    /// There is nothing to be cancelled.
+    TooLate(Box<JobView>),
+    /// There is no such job here.
+    Unknown,
 }
 
 impl Registry {
@@ -96,34 +143,57 @@ impl Registry {
 
     /// Takes the job's id and its place in the queue, if both are free. It begins only after
     /// [`Registry::enqueue`].
-    pub(super) fn admit(&mut self, job: Job, claims: Claims) -> Result<(), StartError> {
+    pub(super) fn admit(&mut self, job: Job, claims: Claims) -> Result<(), Refusal> {
         if self.is_stopping {
-            return Err(StartError::Stopping);
+            return Err(Refusal::Final(StartError::Stopping));
         }
-        if let Some(view) = self.view(&job.key()) {
-            return Err(StartError::Duplicate(Box::new(view)));
+        if let Some(known) = self.find(&job.key()) {
+            return Err(match known.stage {
+                Stage::BeingRecorded => Refusal::Undecided(known.recorded.clone()),
+                Stage::Waiting | Stage::AtWork | Stage::BeingEnded | Stage::Ended | Stage::BeingUnlocked => {
+                    Refusal::Final(StartError::Duplicate(Box::new(known.job.view())))
+                }
+            });
         }
-        self.jobs.push(Entry {
-            job,
-            claims,
-            stage: Stage::Waiting,
-        });
+        self.add(job, claims, Stage::Waiting);
         let ready = self.ready();
         let can_begin_at_once = ready.contains(&(self.jobs.len() - 1));
         let running = self.count(Stage::AtWork);
-        let ended = self.count(Stage::Ended);
+        let ended = self.jobs.iter().filter(|entry| entry.stage.is_at_end()).count();
         // Those that are ready begin as soon as they are recorded: they hold no place.
         let waiting = self.jobs.len() - running - ended - ready.len();
         let newest = self.jobs.last_mut().expect("a job was just added");
         newest.stage = Stage::BeingRecorded;
         if !can_begin_at_once && waiting > self.limits.waiting {
             self.jobs.pop();
-            return Err(StartError::Full {
+            return Err(Refusal::Final(StartError::Full {
                 running,
                 waiting: waiting - 1,
-            });
+            }));
         }
         Ok(())
+    }
+
+    /// Takes in a job that an earlier agent knew: as waiting, at work, or ended.
+    pub(super) fn readmit(&mut self, job: Job, claims: Claims) -> StopRequest {
+        let stage = match job.status() {
+            JobStatus::Queued => Stage::Waiting,
+            JobStatus::Between { .. } | JobStatus::Running { .. } => Stage::AtWork,
+            JobStatus::Succeeded | JobStatus::Failed { .. } => Stage::Ended,
+        };
+        self.add(job, claims, stage)
+    }
+
+    fn add(&mut self, job: Job, claims: Claims, stage: Stage) -> StopRequest {
+        let stop = StopRequest::default();
+        self.jobs.push(Entry {
+            job,
+            claims,
+            stage,
+            stop: stop.clone(),
+            recorded: Halt::default(),
+        });
+        stop
     }
 
     /// From now on no job is admitted, and none begins.
@@ -139,11 +209,12 @@ impl Registry {
     pub(super) fn enqueue(&mut self, key: &JobKey) {
         if let Some(entry) = self.entry(key) {
             entry.stage = Stage::Waiting;
+            entry.recorded.fire();
         }
     }
 
     /// Marks the waiting jobs whose turn it is as being at work, and returns them.
-    pub(super) fn take_ready(&mut self) -> Vec<Job> {
+    pub(super) fn take_ready(&mut self) -> Vec<Ready> {
         if self.is_stopping {
             return Vec::new();
         }
@@ -153,7 +224,10 @@ impl Registry {
             let entry = &mut self.jobs[index];
             if entry.stage == Stage::Waiting {
                 entry.stage = Stage::AtWork;
-                taken.push(entry.job.clone());
+                taken.push(Ready {
+                    job: entry.job.clone(),
+                    stop: entry.stop.clone(),
+                });
             }
         }
         taken
@@ -177,13 +251,20 @@ impl Registry {
             let artifact = claims.artifact.clone();
             is_first & artifact.is_none_or(|artifact| artifacts.insert(artifact))
         };
-        for entry in self.jobs.iter().filter(|entry| entry.stage == Stage::AtWork) {
-            claim(&entry.claims);
+        for entry in &self.jobs {
+            let owes_unlock = entry.stage.is_at_end() && entry.job.owes_unlock();
+            if entry.stage == Stage::AtWork || owes_unlock {
+                claim(&entry.claims);
+            }
+            // A restore's unlock script is not told for which restore it is.
+            if owes_unlock && entry.job.kind() == JobKind::Restore {
+                room_for_restores = 0;
+            }
         }
         let mut ready = Vec::new();
         for (index, entry) in self.jobs.iter().enumerate() {
             match entry.stage {
-                Stage::AtWork | Stage::Ended => continue,
+                Stage::AtWork | Stage::BeingEnded | Stage::Ended | Stage::BeingUnlocked => continue,
                 Stage::BeingRecorded | Stage::Waiting => {}
             }
             // A job that must wait still claims its database: no later one may overtake it there.
@@ -210,33 +291,121 @@ impl Registry {
 
     /// Drops a job, and the names that it held.
     pub(super) fn forget(&mut self, key: &JobKey) {
+        if let Some(entry) = self.find(key) {
+            entry.recorded.fire();
+        }
         self.jobs.retain(|entry| entry.job.key() != *key);
         self.object_names.remove(key);
     }
 
-    /// Ends a job that the store could not be told of: it holds nothing any more, but is shown.
-    pub(super) fn retire(&mut self, key: &JobKey) {
-        self.object_names.remove(key);
-        if let Some(entry) = self.entry(key) {
+    /// Ends a job. It is shown from here as long as the store does not know of its end, or an unlock
+    /// is owed.
+    pub(super) fn end(&mut self, job: &Job, is_written: bool) {
+        let key = job.key();
+        if is_written && job.is_settled() {
+            return self.forget(&key);
+        }
+        self.object_names.remove(&key);
+        if let Some(entry) = self.entry(&key) {
+            entry.job = job.clone();
             entry.stage = Stage::Ended;
         }
     }
 
-    /// Ends a job whose course broke off, as failed, and shows it from here.
-    pub(super) fn abandon(&mut self, key: &JobKey, reason: &str) {
-        if let Some(entry) = self.entry(key) {
-            entry.job.abandon(reason);
-        }
-        self.retire(key);
+    /// The job as it stands here, if it is at its end.
+    pub(super) fn ended(&self, key: &JobKey) -> Option<Job> {
+        let entry = self.find(key).filter(|entry| entry.stage.is_at_end());
+        entry.map(|entry| entry.job.clone())
     }
 
-    /// Drops a job that was retired, and says whether it was there.
-    pub(super) fn forget_finished(&mut self, key: &JobKey) -> bool {
-        let is_retired = self.entry(key).is_some_and(|entry| entry.stage == Stage::Ended);
-        if is_retired {
-            self.forget(key);
+    /// Any job as it stands here.
+    pub(super) fn job(&self, key: &JobKey) -> Option<Job> {
+        self.find(key).map(|entry| entry.job.clone())
+    }
+
+    /// The ended jobs that owe an unlock, of the same kind, host and database as this one.
+    pub(super) fn owing_like(&self, job: &Job) -> Vec<Job> {
+        let database = |of: &Job| {
+            (
+                of.kind(),
+                of.request().service.host.clone(),
+                of.request().service.database.clone(),
+            )
+        };
+        let is_alike = |entry: &&Entry| {
+            entry.stage.is_at_end() && entry.job.owes_unlock() && database(&entry.job) == database(job)
+        };
+        let alike = self.jobs.iter().filter(is_alike).map(|entry| entry.job.clone());
+        alike.filter(|other| other.key() != job.key()).collect()
+    }
+
+    /// Keeps everybody else from unlocking for this job, until [`Registry::unlock_failed`] or its end.
+    pub(super) fn begin_unlock(&mut self, key: &JobKey) -> Result<Job, UnlockError> {
+        let Some(entry) = self.entry(key) else {
+            return Err(UnlockError::Unknown);
+        };
+        match entry.stage {
+            Stage::BeingUnlocked => Err(UnlockError::AtWork),
+            Stage::Ended if entry.job.owes_unlock() => {
+                entry.stage = Stage::BeingUnlocked;
+                Ok(entry.job.clone())
+            }
+            Stage::Ended | Stage::BeingRecorded | Stage::Waiting | Stage::AtWork | Stage::BeingEnded => {
+                Err(UnlockError::NotOwed(Box::new(entry.job.view())))
+            }
         }
-        is_retired
+    }
+
+    pub(super) fn unlock_failed(&mut self, key: &JobKey) {
+        if let Some(entry) = self.entry(key)
+            && entry.stage == Stage::BeingUnlocked
+        {
+            entry.stage = Stage::Ended;
+        }
+    }
+
+    /// Asks a job to end.
+    pub(super) fn cancel(&mut self, key: &JobKey) -> Cancelled {
+        let Some(entry) = self.entry(key) else {
+            return Cancelled::Unknown;
+        };
+        match entry.stage {
+            Stage::BeingRecorded => Cancelled::Unknown,
+            Stage::Waiting => {
+                entry.stage = Stage::BeingEnded;
+                Cancelled::BeforeItsTurn(Box::new(entry.job.clone()))
+            }
+            Stage::AtWork if entry.stop.ask(StopReason::Cancelled) => Cancelled::AtWork(Box::new(entry.job.view())),
+            Stage::Ended | Stage::BeingUnlocked if entry.job.owes_unlock() => {
+                Cancelled::OwesUnlock(Box::new(entry.job.clone()))
+            }
+            Stage::AtWork | Stage::BeingEnded | Stage::Ended | Stage::BeingUnlocked => {
+                Cancelled::TooLate(Box::new(entry.job.view()))
+            }
+        }
+    }
+
+    /// Lets a job wait again whose end could not be recorded.
+    pub(super) fn wait_again(&mut self, key: &JobKey) {
+        if let Some(entry) = self.entry(key)
+            && entry.stage == Stage::BeingEnded
+        {
+            entry.stage = Stage::Waiting;
+        }
+    }
+
+    /// Asks all jobs at work to end, as the agent is about to.
+    pub(super) fn interrupt(&self) {
+        for entry in self.jobs.iter().filter(|entry| entry.stage == Stage::AtWork) {
+            entry.stop.ask(StopReason::AgentStopping);
+            entry.stop.hurry().fire();
+        }
+    }
+
+    /// All jobs that are not done with, in order of arrival.
+    pub(super) fn unsettled(&self) -> Vec<JobView> {
+        let seen = self.jobs.iter().filter(|entry| entry.stage != Stage::BeingRecorded);
+        seen.map(|entry| entry.job.view()).collect()
     }
 
     /// Holds the name of an object for a job until the job ends; false if another job holds it.
@@ -252,11 +421,6 @@ impl Registry {
                 .insert(name.to_owned());
         }
         !is_held
-    }
-
-    /// The job that has this key, recorded or not.
-    pub(super) fn view(&self, key: &JobKey) -> Option<JobView> {
-        self.find(key).map(|entry| entry.job.view())
     }
 
     /// The job as clients may see it: not before it is recorded.

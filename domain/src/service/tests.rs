@@ -1,6 +1,7 @@
 //! The service as a whole, against doubles of its ports.
 
 mod bench;
+mod control;
 mod failures;
 mod queue;
 mod records;

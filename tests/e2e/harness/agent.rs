@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, ChildStderr, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     Connection, Environment, Kind, Place, Response, agent_command, basic, complete_environment, end_all_with,
-    send_signal, wait_for,
+    run_agent, send_signal, wait_for,
 };
 
 /// The credentials of every agent that a test does not give others.
@@ -28,6 +28,7 @@ pub(crate) struct Agent {
     address: SocketAddr,
     log: Arc<Mutex<String>>,
     authorization: String,
+    environment: Environment,
 }
 
 impl Agent {
@@ -41,26 +42,44 @@ impl Agent {
     pub(crate) fn start_in(place: Place, configure: impl FnOnce(&mut Environment)) -> Self {
         let mut environment = complete_environment(&place);
         configure(&mut environment);
-        let mut process = agent_command(&[], &environment, place.root())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the agent's binary can be run");
-        let log = collect(process.stderr.take().expect("stderr is piped"));
-        let address = wait_for("the agent logs its address", || {
-            let text = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Ok(Some(status)) = process.try_wait() {
-                panic!("the agent did not start ({status}):\n{text}");
-            }
-            address_in(&text)
-        });
+        let (process, log, address) = launch(&environment, &place);
         Self {
             place,
             process,
             address,
             log,
             authorization: basic(USER, PASSWORD),
+            environment,
         }
+    }
+
+    /// Ends the agent with SIGKILL, and nothing else: what it has started lives on.
+    pub(crate) fn die(&mut self) {
+        self.kill();
+    }
+
+    /// Starts the agent again, in the same place, with the same variables.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        (self.process, self.log, self.address) = launch(&self.environment, &self.place);
+    }
+
+    /// Ends the agent with SIGKILL and starts it again.
+    #[track_caller]
+    pub(crate) fn die_and_start_again(&mut self) {
+        self.die();
+        self.start_again();
+    }
+
+    /// Runs another command of the agent's binary, with the same variables.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+        run_agent(arguments, &self.environment, self.place.root())
+    }
+
+    /// Asks for the end of a job.
+    #[track_caller]
+    pub(crate) fn cancel(&self, kind: Kind, id: &str) -> Response {
+        self.call("POST", &format!("{}/{id}/cancel", kind.route()), &[], b"")
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -225,6 +244,25 @@ impl Drop for Agent {
             eprintln!("--- the agent's log ---\n{}", self.log());
         }
     }
+}
+
+/// Starts the agent and waits until it listens.
+#[track_caller]
+fn launch(environment: &Environment, place: &Place) -> (Child, Arc<Mutex<String>>, SocketAddr) {
+    let mut process = agent_command(&[], environment, place.root())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the agent's binary can be run");
+    let log = collect(process.stderr.take().expect("stderr is piped"));
+    let address = wait_for("the agent logs its address", || {
+        let text = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Ok(Some(status)) = process.try_wait() {
+            panic!("the agent did not start ({status}):\n{text}");
+        }
+        address_in(&text)
+    });
+    (process, log, address)
 }
 
 fn collect(stderr: ChildStderr) -> Arc<Mutex<String>> {

@@ -38,6 +38,9 @@ pub(crate) fn complete_environment(place: &Place) -> Environment {
         .set("scripts_path", place.scripts())
         .set("state_directory", place.path("state"))
         .set("allowed_file_roots", place.store())
+        // A failed unlock is tried again by an agent that is not told otherwise, for a minute.
+        .set("unlock_retries", "0")
+        .set("terminate_grace", "1s")
         .set("E2E_PLACE", place.root());
     environment
 }

@@ -41,6 +41,9 @@ fn hint_for_answer(answer: &Answer, action: Action) -> Option<String> {
         ("EntityTooLarge", _) => "the store takes no object of this size",
         (_, 401 | 403) => match action {
             Action::Upload => "check authKey and authSecret and that they may write to this bucket",
+            Action::Discard => {
+                "check authKey and authSecret and that they may list and abort multipart uploads of this bucket"
+            }
             Action::LookUp => "check authKey and authSecret and that they may list this bucket and read from it",
             Action::Download => "check authKey and authSecret and that they may read from this bucket",
         },

@@ -1,4 +1,4 @@
-use domain::ports::{JobStoreError, RemoveError, StartError};
+use domain::ports::{CancelError, JobStoreError, RemoveError, StartError};
 
 use super::*;
 
@@ -53,6 +53,10 @@ async fn unknown_paths_are_404_and_other_methods_405_with_what_is_allowed() {
         ("GET", "/restore", 405, "PUT, DELETE"),
         ("DELETE", "/backup/j", 405, "GET, HEAD"),
         ("POST", "/restore/j", 405, "GET, HEAD"),
+        ("GET", "/backup/j/cancel", 405, "POST"),
+        ("DELETE", "/restore/j/cancel", 405, "POST"),
+        ("POST", "/backup/a/b/cancel", 404, ""),
+        ("POST", "/backup/j/cancel/", 404, ""),
     ] {
         let response = call(willing(), method, path, "").await;
         assert_eq!(response.status(), status, "{method} {path}");
@@ -121,7 +125,9 @@ async fn a_known_id_is_409_before_its_members_are_looked_at() {
 async fn a_stopping_agent_refuses_before_it_looks_at_the_body() {
     let mut api = MockJobApi::new();
     api.expect_takes_jobs().returning(|| false);
-    assert_eq!(call(api, "POST", "/backup", "no json").await.status(), 503);
+    let response = call(api, "POST", "/backup", "no json").await;
+    assert_eq!(response.status(), 503);
+    assert!(!header(&response, "retry-after").is_empty());
 }
 
 #[tokio::test]
@@ -158,6 +164,7 @@ async fn head_works_where_get_does() {
     ] {
         let mut api = MockJobApi::new();
         api.expect_find().returning(|key| Ok(Some(view(key.kind))));
+        api.expect_problems().returning(Vec::new);
         assert_eq!(call(api, "HEAD", path, "").await.status(), status, "{path}");
     }
 }
@@ -190,6 +197,42 @@ async fn removing_answers_200_400_409_410_and_500() {
             assert_eq!(response.body().is_empty(), matches!(status, 200 | 400 | 410), "{body}");
         }
     }
+}
+
+#[tokio::test]
+async fn cancelling_answers_202_400_404_409_and_500() {
+    for kind in JobKind::ALL {
+        for (id, status) in [
+            ("j", 202),
+            ("%6A", 202),
+            ("ended", 409),
+            ("unknown", 404),
+            ("broken", 500),
+            ("-x", 400),
+            ("", 400),
+            ("a%2Fb", 400),
+        ] {
+            let mut api = MockJobApi::new();
+            api.expect_cancel().returning(|key| match key.id.as_str() {
+                "j" => Ok(view(key.kind)),
+                "ended" => Err(CancelError::Ended(Box::new(view(key.kind)))),
+                "broken" => Err(CancelError::Store(JobStoreError("read-only".to_owned()))),
+                _ => Err(CancelError::Unknown),
+            });
+            let response = call(api, "POST", &format!("/{kind}/{id}/cancel"), "").await;
+            assert_eq!(response.status(), status, "{id}");
+            assert_eq!(response.body().is_empty(), matches!(status, 400 | 404), "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn problems_are_told_by_status() {
+    let mut api = MockJobApi::new();
+    api.expect_problems()
+        .returning(|| vec!["a record is damaged".to_owned()]);
+    let response = call(api, "GET", "/status", "").await;
+    assert_eq!(json(&response)["problems"][0], "a record is damaged");
 }
 
 #[tokio::test]

@@ -116,6 +116,7 @@ async fn a_body_that_does_not_arrive_is_408() {
 async fn a_panic_in_a_handler_is_a_json_500_and_the_server_goes_on() {
     let mut api = MockJobApi::new();
     api.expect_find().returning(|_| panic!("a defect"));
+    api.expect_problems().returning(Vec::new);
     let server = Running::new(api, HttpLimits::default()).await;
     let answer = server
         .exchange(&head("GET", "/backup/j", "Connection: close\r\n"))

@@ -30,7 +30,7 @@ async fn a_stopped_script_is_still_at_work() {
     let pid_file = scripts.path("pid");
     let call = call(&[], &[("PID_FILE", pid_file.to_str().unwrap())]);
     let runner = scripts.runner();
-    let run = tokio::spawn(async move { runner.run(&call).await });
+    let run = tokio::spawn(async move { runner.run(&call, &Halt::default()).await });
     let script = LeftBehind::of(&pid_file).await;
     until("the script is stopped", || (script.state() == Some('T')).then_some(())).await;
     assert!(!run.is_finished());
@@ -47,6 +47,7 @@ fn scripts_run_on_any_kind_of_runtime_and_from_any_of_its_threads() {
             stdout: "out\n".into(),
             stderr: "".into(),
         },
+        was_halted: false,
     };
     let runtimes = [
         tokio::runtime::Builder::new_current_thread().enable_all().build(),
@@ -59,10 +60,11 @@ fn scripts_run_on_any_kind_of_runtime_and_from_any_of_its_threads() {
         let runtime = runtime.unwrap();
         assert_eq!(runtime.block_on(scripts.backup()), expected);
         let runner = scripts.runner();
-        let on_worker = runtime.spawn(async move { runner.run(&call(&[], &[])).await });
+        let on_worker = runtime.spawn(async move { runner.run(&call(&[], &[]), &Halt::default()).await });
         assert_eq!(runtime.block_on(on_worker).unwrap().unwrap(), expected);
         let (runner, handle) = (scripts.runner(), runtime.handle().clone());
-        let on_blocking = runtime.spawn_blocking(move || handle.block_on(runner.run(&call(&[], &[]))));
+        let on_blocking =
+            runtime.spawn_blocking(move || handle.block_on(runner.run(&call(&[], &[]), &Halt::default())));
         assert_eq!(runtime.block_on(on_blocking).unwrap().unwrap(), expected);
     }
 }
@@ -84,7 +86,7 @@ async fn a_script_that_nobody_waits_for_runs_to_its_end() {
         ],
     );
     let runner = scripts.runner();
-    let run = tokio::spawn(async move { runner.run(&call).await });
+    let run = tokio::spawn(async move { runner.run(&call, &Halt::default()).await });
     let script = LeftBehind::of(&pid_file).await;
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
@@ -117,7 +119,7 @@ fn a_script_outlives_the_agent() {
             ],
         ),
     );
-    agent.spawn(async move { runner.run(&call).await });
+    agent.spawn(async move { runner.run(&call, &Halt::default()).await });
     let script = agent.block_on(LeftBehind::of(&pid_file));
     drop(agent);
     assert!(script.is_alive());
@@ -131,7 +133,15 @@ async fn many_scripts_run_at_once() {
     let mut runs = tokio::task::JoinSet::new();
     for code in 0..40 {
         let runner = scripts.runner();
-        runs.spawn(async move { (code, runner.run(&call(&[&code.to_string()], &[])).await.unwrap()) });
+        runs.spawn(async move {
+            (
+                code,
+                runner
+                    .run(&call(&[&code.to_string()], &[]), &Halt::default())
+                    .await
+                    .unwrap(),
+            )
+        });
     }
     while let Some(run) = runs.join_next().await {
         let (code, outcome) = run.unwrap();

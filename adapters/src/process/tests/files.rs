@@ -90,6 +90,8 @@ async fn a_missing_script_is_not_started() {
         scripts_path: scripts.path("nowhere"),
         interpreter: Interpreter::Bash,
         inherited_environment: vec![],
+        records_directory: scripts.records(),
+        terminate_grace: TERMINATE_GRACE,
     });
     let error = runner.check(&[Phase::Restore]).await.unwrap_err().to_string();
     assert!(error.contains("nowhere is not a directory"), "{error}");

@@ -78,7 +78,7 @@ async fn the_last_words_are_never_lost_among_many_either() {
         let mut runs = tokio::task::JoinSet::new();
         for _ in 0..10 {
             let runner = scripts.runner();
-            runs.spawn(async move { runner.run(&call(&[], &[])).await.unwrap().log });
+            runs.spawn(async move { runner.run(&call(&[], &[]), &Halt::default()).await.unwrap().log });
         }
         while let Some(log) = runs.join_next().await {
             let log = log.unwrap();
@@ -91,7 +91,7 @@ async fn the_last_words_are_never_lost_among_many_either() {
 async fn what_is_in_the_pipe_is_read_though_the_runtime_has_not_noticed_it() {
     // No await between writing and finishing, so the runtime cannot have looked.
     let (reader, mut writer) = io::pipe().unwrap();
-    let stream = crate::process::output::Stream::new(reader).unwrap();
+    let stream = crate::process::output::Stream::new(reader, redact::Secrets::default()).unwrap();
     io::Write::write_all(&mut writer, b"unnoticed").unwrap();
     assert_eq!(&*stream.finish(), "unnoticed");
 }
@@ -102,7 +102,7 @@ async fn no_more_than_a_pipe_holds_is_read_after_the_end() {
     for round in 0..50 {
         let (reader, mut writer) = io::pipe().unwrap();
         fcntl(&reader, FcntlArg::F_SETPIPE_SZ(SIZE_BYTES)).unwrap();
-        let stream = crate::process::output::Stream::new(reader).unwrap();
+        let stream = crate::process::output::Stream::new(reader, redact::Secrets::default()).unwrap();
         // Until nobody reads any more, which is when the runtime of this test ends.
         std::thread::spawn(move || while io::Write::write_all(&mut writer, &[b'x'; 64]).is_ok() {});
         std::thread::yield_now();

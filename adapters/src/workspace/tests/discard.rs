@@ -7,16 +7,10 @@ async fn what_is_unchanged_is_removed() {
         let placed = place.placed().await;
         // A script wrote to it: it is the same file still.
         fs::write(place.file(), "written to").unwrap();
-        let result = place
-            .workspace
-            .discard_restore(&restore_place(), Some(placed.clone()))
-            .await;
+        let result = place.workspace.discard_restore(&restore_place(), &placed).await;
         assert_eq!(result, Ok(()));
         assert!(place.restore_names().is_empty());
-        let again = place
-            .workspace
-            .discard_restore(&restore_place(), Some(placed.clone()))
-            .await;
+        let again = place.workspace.discard_restore(&restore_place(), &placed).await;
         assert_eq!(again, Ok(()), "nothing is left to do");
     }
 }
@@ -31,7 +25,7 @@ async fn what_is_not_the_agents_any_more_stays() {
                 fs::write(place.restore("new"), "another").unwrap();
                 fs::rename(place.restore("new"), place.file()).unwrap();
             },
-            &["job-1/", "job-1/dump.tar.gz"],
+            &["dump.tar.gz", "job-1/", "job-1/dump.tar.gz"],
         ),
         (
             "a link to the file",
@@ -39,7 +33,7 @@ async fn what_is_not_the_agents_any_more_stays() {
                 fs::rename(place.file(), place.restore("moved")).unwrap();
                 symlink("../moved", place.file()).unwrap();
             },
-            &["job-1/", "job-1/dump.tar.gz", "moved"],
+            &["dump.tar.gz", "job-1/", "job-1/dump.tar.gz", "moved"],
         ),
         (
             "another link",
@@ -94,10 +88,7 @@ async fn what_is_not_the_agents_any_more_stays() {
         let place = Place::new(true);
         let placed = place.placed().await;
         change(&place);
-        let result = place
-            .workspace
-            .discard_restore(&restore_place(), Some(placed.clone()))
-            .await;
+        let result = place.workspace.discard_restore(&restore_place(), &placed).await;
         assert_eq!(result, Ok(()), "{what}");
         assert_eq!(place.restore_names(), left, "{what}");
     }
@@ -110,30 +101,10 @@ async fn a_directory_that_the_agent_did_not_make_stays() {
     let placed = place.placed().await;
     place
         .workspace
-        .discard_restore(&restore_place(), Some(placed.clone()))
+        .discard_restore(&restore_place(), &placed)
         .await
         .unwrap();
     assert_eq!(place.restore_names(), ["job-1/"]);
-}
-
-#[tokio::test]
-async fn a_link_that_the_agent_did_not_make_stays() {
-    let place = Place::new(false);
-    let download = place.download(&restore_place()).await;
-    // A script made it in the meantime, to the same place even.
-    symlink(Path::new(ID).join(FILENAME), place.link()).unwrap();
-    let placed = place
-        .workspace
-        .place_restore(&restore_place(), &download)
-        .await
-        .unwrap();
-    assert!(placed.link.is_err());
-    place
-        .workspace
-        .discard_restore(&restore_place(), Some(placed.clone()))
-        .await
-        .unwrap();
-    assert_eq!(place.restore_names(), [FILENAME]);
 }
 
 #[tokio::test]
@@ -147,7 +118,7 @@ async fn what_cannot_be_removed_is_named_and_the_rest_goes() {
     fs::set_permissions(place.restore(ID), Permissions::from_mode(0o555)).unwrap();
     let error = place
         .workspace
-        .discard_restore(&restore_place(), Some(placed.clone()))
+        .discard_restore(&restore_place(), &placed)
         .await
         .unwrap_err();
     assert!(error.to_string().starts_with("cannot remove "), "{error}");
@@ -158,8 +129,12 @@ async fn what_cannot_be_removed_is_named_and_the_rest_goes() {
 #[tokio::test]
 async fn a_directory_that_was_made_for_nothing_is_removed() {
     let place = Place::new(false);
-    place.workspace.prepare_restore(&restore_place()).await.unwrap();
+    let prepared = place.workspace.prepare_restore(&restore_place()).await.unwrap();
     assert!(place.restore(ID).is_dir());
-    place.workspace.discard_restore(&restore_place(), None).await.unwrap();
+    place
+        .workspace
+        .discard_restore(&restore_place(), &prepared)
+        .await
+        .unwrap();
     assert!(!place.restore(ID).exists());
 }

@@ -7,7 +7,7 @@ async fn a_download_gets_its_name_and_a_relative_link() {
         let placed = place.placed().await;
         let found = look(&place.file());
         assert!(found.is_file());
-        assert_eq!(placed.identity, (found.dev(), found.ino()));
+        assert_eq!(placed.file, (found.dev(), found.ino()));
         assert_eq!(found.nlink(), 1, "the name of the download is gone");
         assert_eq!(fs::read(place.file()).unwrap(), b"download");
         assert_eq!(fs::read_link(place.link()).unwrap(), Path::new(ID).join(FILENAME));
@@ -62,9 +62,9 @@ async fn what_is_at_the_files_place_is_replaced_only_if_it_may_be() {
         make(thing, &place.file());
         let before = look(&place.file());
         let result = place.workspace.place_restore(&restore_place(), &download).await;
-        assert!(!download.exists(), "{row}");
+        assert!(!download.download.exists(), "{row}");
         if allowed && thing != "a directory" {
-            assert_eq!(result.unwrap().link, Ok(()), "{row}");
+            assert_eq!(result, Ok(None), "{row}");
             assert_eq!(fs::read(place.file()).unwrap(), b"download", "{row}");
             assert!(look(&place.file()).is_file(), "{row}");
         } else {
@@ -95,17 +95,17 @@ async fn a_link_that_cannot_be_made_does_not_fail_the_placing() {
         let download = place.download(&restore_place()).await;
         make(thing, &place.link());
         let before = look(&place.link());
-        let placed = place
+        let no_link = place
             .workspace
             .place_restore(&restore_place(), &download)
             .await
             .unwrap();
         assert_eq!(fs::read(place.file()).unwrap(), b"download", "{row}");
         if allowed && thing != "a directory" {
-            assert_eq!(placed.link, Ok(()), "{row}");
+            assert_eq!(no_link, None, "{row}");
             assert_eq!(fs::read(place.link()).unwrap(), b"download", "{row}");
         } else {
-            let why = placed.link.unwrap_err();
+            let why = no_link.unwrap();
             assert!(why.contains(&format!("/restore/{FILENAME}: a")), "{row}: {why}");
             assert_eq!(look(&place.link()).ino(), before.ino(), "{row}");
         }
@@ -129,53 +129,48 @@ async fn a_file_named_like_its_job_has_no_link() {
         filename: ID.to_owned(),
     };
     let download = place.download(&restore).await;
-    let placed = place.workspace.place_restore(&restore, &download).await.unwrap();
+    let no_link = place.workspace.place_restore(&restore, &download).await.unwrap();
     assert!(
-        placed
-            .link
-            .as_ref()
-            .is_err_and(|why| why.contains("job's own directory")),
-        "{placed:?}"
+        no_link.as_ref().is_some_and(|why| why.contains("job's own directory")),
+        "{no_link:?}"
     );
     assert_eq!(place.restore_names(), ["job-1/", "job-1/job-1"]);
-    place.workspace.discard_restore(&restore, Some(placed)).await.unwrap();
+    place.workspace.discard_restore(&restore, &download).await.unwrap();
     assert!(place.restore_names().is_empty());
 }
 
 #[tokio::test]
-async fn after_an_error_the_download_is_gone_and_nothing_else() {
-    // A download that is no file: neither taken nor followed.
-    for thing in ["a link", "a fifo"] {
+async fn what_took_the_downloads_place_is_neither_taken_nor_removed() {
+    for thing in ["a file", "a link", "a fifo"] {
         let place = Place::new(true);
-        let download = place.workspace.prepare_restore(&restore_place()).await.unwrap();
-        make(thing, &download);
-        let error = place
-            .workspace
-            .place_restore(&restore_place(), &download)
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains(".part: "), "{thing}: {error}");
-        assert_eq!(place.restore_names(), ["job-1/"], "{thing}");
+        let prepared = place.download(&restore_place()).await;
+        // Moved and not removed, so that the new one cannot get its number.
+        fs::rename(&prepared.download, place.backup("old")).unwrap();
+        make(thing, &prepared.download);
+        let result = place.workspace.place_restore(&restore_place(), &prepared).await;
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(".part: "), "{thing}: {error}");
+        fs::symlink_metadata(&prepared.download).unwrap();
+        assert!(!place.file().exists(), "{thing}");
     }
+}
+
+#[tokio::test]
+async fn after_an_error_the_download_is_gone_and_nothing_else() {
     let place = Place::new(true);
-    let download = place.workspace.prepare_restore(&restore_place()).await.unwrap();
-    let error = place
-        .workspace
-        .place_restore(&restore_place(), &download)
-        .await
-        .unwrap_err();
-    assert!(error.to_string().starts_with("cannot open "), "{error}");
+    let mut prepared = place.download(&restore_place()).await;
     // The directory went away under a download that lies elsewhere.
     let elsewhere = place.root.path().join("elsewhere");
-    fs::write(&elsewhere, "").unwrap();
+    fs::rename(&prepared.download, &elsewhere).unwrap();
+    let missing = place.workspace.place_restore(&restore_place(), &prepared).await;
+    let error = missing.unwrap_err().to_string();
+    assert!(error.starts_with("cannot open "), "{error}");
     fs::remove_dir(place.restore(ID)).unwrap();
-    let error = place
-        .workspace
-        .place_restore(&restore_place(), &elsewhere)
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("cannot put the download at "), "{error}");
-    assert!(!elsewhere.exists());
+    prepared.download = elsewhere;
+    let result = place.workspace.place_restore(&restore_place(), &prepared).await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("cannot put the download at "), "{error}");
+    assert!(!prepared.download.exists());
 }
 
 #[tokio::test]

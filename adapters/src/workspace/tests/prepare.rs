@@ -110,10 +110,12 @@ async fn the_directory_is_made_like_the_one_above_it() {
             chown(&above, Some(65534), Some(65533)).unwrap();
         }
         fs::set_permissions(&above, Permissions::from_mode(bits)).unwrap();
-        let download = place.workspace.prepare_restore(&restore_place()).await.unwrap();
+        let prepared = place.workspace.prepare_restore(&restore_place()).await.unwrap();
+        let download = &prepared.download;
         let (made, above) = (look(&place.restore(ID)), look(&above));
         assert_eq!(mode(&made), bits, "{bits:o}");
         assert_eq!((made.uid(), made.gid()), (above.uid(), above.gid()), "{bits:o}");
+        assert_eq!(prepared.directory, Some((made.dev(), made.ino())));
         assert_eq!(download.parent(), Some(&*place.restore(ID)));
         let name = download.file_name().unwrap().to_str().unwrap();
         assert!(name.starts_with('.') && name.ends_with(".part"), "{name}");
@@ -129,8 +131,13 @@ async fn a_directory_that_is_there_is_left_as_it_is() {
     fs::write(own.join("other"), "").unwrap();
     let first = place.workspace.prepare_restore(&restore_place()).await.unwrap();
     let second = place.workspace.prepare_restore(&restore_place()).await.unwrap();
-    assert_ne!(first, second);
+    assert_ne!(first.download, second.download);
+    assert_eq!((first.directory, second.directory), (None, None));
     assert_eq!(mode(&look(&own)), 0o711);
+    for prepared in [first, second] {
+        assert!(look(&prepared.download).is_file());
+        fs::remove_file(prepared.download).unwrap();
+    }
     assert_eq!(place.restore_names(), ["job-1/", "job-1/other"]);
 }
 

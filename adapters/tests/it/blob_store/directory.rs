@@ -12,7 +12,7 @@ use domain::{
     request::{FileStore, Store},
 };
 
-use super::{Desk, Place, download, hidden_files, key, upload};
+use super::{Desk, Place, download, hidden_files, key, send, upload};
 
 fn allowing(root: &Path) -> ObjectBlobStore {
     ObjectBlobStore::new(TransferSettings {
@@ -124,8 +124,7 @@ async fn a_cancelled_upload_leaves_nothing() {
     let desk = Desk::new();
     let source = desk.file("source", &[7; 8 * super::MIB]);
     {
-        let name = key("a");
-        let upload = place.blobs.upload(&place.store, &name, &source, 8 * super::MIB as u64);
+        let upload = send(&place.blobs, &place.store, "a", &source, 8 * super::MIB as u64);
         tokio::pin!(upload);
         // A few steps, and it has begun to write.
         while hidden_files(&place.objects).is_empty() {

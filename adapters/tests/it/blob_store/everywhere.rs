@@ -1,11 +1,11 @@
 //! What holds for every kind of store.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::MetadataExt};
 
 use adapters::blob_store::PART_BYTES;
-use domain::ports::{BlobStore, BlobStoreError};
+use domain::ports::{BlobStore, BlobStoreError, Halt};
 
-use super::{Desk, Place, assert_same, download, key, noise, upload};
+use super::{Desk, Place, assert_same, download, key, noise, send, upload};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_trip_keeps_every_bit() {
@@ -29,11 +29,7 @@ async fn a_file_that_grew_is_not_sent() {
     for place in Place::all().await {
         let desk = Desk::new();
         let source = desk.file("source", b"artifact, and more that came later");
-        let error = place
-            .blobs
-            .upload(&place.store, &key("a"), &source, 8)
-            .await
-            .unwrap_err();
+        let error = send(&place.blobs, &place.store, "a", &source, 8).await.unwrap_err();
         assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
         assert!(!place.object("a").exists(), "{}", place.name);
     }
@@ -46,7 +42,7 @@ async fn a_file_that_is_a_link_is_not_sent() {
         desk.file("target", b"artifact");
         let link = desk.path("source");
         std::os::unix::fs::symlink(desk.path("target"), &link).unwrap();
-        let error = place.blobs.upload(&place.store, &key("a"), &link, 8).await.unwrap_err();
+        let error = send(&place.blobs, &place.store, "a", &link, 8).await.unwrap_err();
         assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
     }
 }
@@ -116,9 +112,7 @@ async fn a_file_that_is_missing_or_became_shorter_is_a_local_fault() {
             (short.clone(), part + 6, "changed while it was read"),
             (short, 3 * part, "changed while it was read"),
         ] {
-            let error = place
-                .blobs
-                .upload(&place.store, &key("a"), &source, size as u64)
+            let error = send(&place.blobs, &place.store, "a", &source, size as u64)
                 .await
                 .unwrap_err();
             assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
@@ -158,23 +152,28 @@ async fn keys_are_kept_character_by_character() {
 }
 
 #[tokio::test]
-async fn a_download_is_private_and_replaces_nothing() {
+async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
     for place in Place::all().await {
         upload(&place.blobs, &place.store, "a", b"artifact").await.unwrap();
-        let desk = Desk::new();
+        let (desk, halt, name) = (Desk::new(), Halt::default(), key("a"));
 
-        let target = desk.path("new");
-        place.blobs.download(&place.store, &key("a"), &target).await.unwrap();
-        let mode = fs::metadata(&target).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{}", place.name);
+        let target = desk.file("made", b"longer than the artifact");
+        let before = fs::metadata(&target).unwrap().ino();
+        let length = place.blobs.download(&place.store, &name, &target, &halt).await;
+        assert_eq!(length, Ok(8), "{}", place.name);
+        assert_eq!(fs::read(&target).unwrap(), b"artifact", "{}", place.name);
+        assert_eq!(fs::metadata(&target).unwrap().ino(), before, "{}", place.name);
 
-        let target = desk.file("there", b"already");
-        let error = place
-            .blobs
-            .download(&place.store, &key("a"), &target)
-            .await
-            .unwrap_err();
-        assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
-        assert_eq!(fs::read(&target).unwrap(), b"already", "{}", place.name);
+        let other = desk.file("other", b"precious");
+        std::os::unix::fs::symlink(&other, desk.path("link")).unwrap();
+        nix::unistd::mkfifo(&desk.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for target in ["missing", "link", "fifo"] {
+            let target = desk.path(target);
+            let result = place.blobs.download(&place.store, &name, &target, &halt).await;
+            let error = result.unwrap_err();
+            assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
+        }
+        assert!(!desk.path("missing").exists(), "{}", place.name);
+        assert_eq!(fs::read(&other).unwrap(), b"precious", "{}", place.name);
     }
 }

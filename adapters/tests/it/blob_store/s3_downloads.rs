@@ -1,13 +1,12 @@
 //! Downloads from a bucket in bad days.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use domain::ports::{BlobStore, BlobStoreError};
+use domain::ports::BlobStoreError;
 
 use super::{
-    Desk, MIB, assert_same, download, key, noise, patient,
+    MIB, assert_same, download, noise, patient,
     scene::{IMPATIENT, PATIENT, Scene},
-    until,
 };
 use crate::faulty::Fault;
 
@@ -68,22 +67,4 @@ async fn an_object_that_changes_during_the_download_is_told() {
     let error = download(&patient(PATIENT), &scene.store(), "a").await.unwrap_err();
     assert!(matches!(error, BlobStoreError::Other(_)), "{error:?}");
     assert!(error.to_string().contains("changed while it was read"), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_download_leaves_no_file() {
-    let scene = Arc::new(Scene::new().await);
-    scene.put_object("a", &noise(MIB));
-    scene.proxy.plan(1, "GET", "/a", Fault::CutBody(1000));
-    scene.proxy.plan(1, "GET", "/a", Fault::Stall);
-    let desk = Desk::new();
-    let target = desk.path("target");
-    let download = tokio::spawn({
-        let (scene, target) = (Arc::clone(&scene), target.clone());
-        async move { patient(PATIENT).download(&scene.store(), &key("a"), &target).await }
-    });
-    until("the download to stall", || scene.proxy.requests("GET", "/a") == 2).await;
-    assert!(target.exists());
-    download.abort();
-    until("the file to vanish", || !target.exists()).await;
 }

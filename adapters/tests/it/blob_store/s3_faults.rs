@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use domain::{
     artifact::ObjectKey,
-    ports::{BlobStore, BlobStoreError},
+    ports::{BlobStore, BlobStoreError, Halt},
     request::Store,
     secret::Secret,
 };
 
 use super::{
-    BUCKET, Desk, bucket_at, download, key, patient,
+    BUCKET, Desk, bucket_at, download,
+    journal::Journal,
+    key, patient,
     scene::{IMPATIENT, PATIENT, Scene},
     until, upload,
 };
@@ -22,7 +24,11 @@ async fn the_prefix_is_part_of_the_key() {
     let desk = Desk::new();
     let source = desk.file("source", b"artifact");
     let key = ObjectKey::new("my prefix/é-", "a.tar.gz");
-    patient(PATIENT).upload(&scene.store(), &key, &source, 8).await.unwrap();
+    let (blobs, halt) = (patient(PATIENT), Halt::default());
+    let stored = blobs
+        .upload(&scene.store(), &key, &source, 8, Journal::new(), &halt)
+        .await;
+    assert_eq!(stored, Ok(8));
     assert_eq!(scene.stored("my prefix/é-a.tar.gz"), b"artifact");
 }
 

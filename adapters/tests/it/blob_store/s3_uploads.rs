@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::ports::{BlobStore, BlobStoreError};
+use domain::ports::BlobStoreError;
 
 use super::{
-    BUCKET, Desk, assert_same, key, patient,
+    BUCKET, Desk, assert_same, patient,
     scene::{IMPATIENT, PATIENT, Scene, large},
-    until, upload,
+    send, until, upload,
 };
 use crate::faulty::Fault;
 
@@ -97,7 +97,7 @@ async fn a_file_that_changes_while_it_is_read_is_not_shown_as_an_object() {
     scene.proxy.plan(1, "PUT", "partNumber=2", slow);
     let upload = tokio::spawn({
         let (scene, source, size) = (Arc::clone(&scene), source.clone(), bytes.len() as u64);
-        async move { patient(PATIENT).upload(&scene.store(), &key("a"), &source, size).await }
+        async move { send(&patient(PATIENT), &scene.store(), "a", &source, size).await }
     });
     until("parts to be sent", || scene.proxy.requests("PUT", "partNumber=2") == 1).await;
     let mut file = std::fs::OpenOptions::new().append(true).open(&source).unwrap();

@@ -1,9 +1,6 @@
 //! A service on mocks that write down what they are asked, and fail where they are told to.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
@@ -12,8 +9,8 @@ use crate::{
     job::{ExitReason, JobId, JobKey, JobView, ScriptLog},
     plan::{JobKind, Phase, Step},
     ports::{
-        BlobStoreError, JobApi, MockBlobStore, MockScriptRunner, MockWorkspace, PlacedFile, ScriptError, ScriptOutcome,
-        ScriptRunner, WorkspaceError,
+        BlobStoreError, Halt, JobApi, MockBlobStore, MockScriptRunner, MockWorkspace, PreparedRestore, ScriptError,
+        ScriptOutcome, ScriptRunner, WorkspaceError,
     },
     request::JobRequest,
     script::{Directories, ScriptCall},
@@ -61,6 +58,7 @@ impl Failing {
             Ok(ScriptOutcome {
                 exit,
                 log: log("broken"),
+                was_halted: false,
             })
         };
         match self {
@@ -86,8 +84,12 @@ impl ScriptRunner for PanickingRunner {
         self.0.check(phases).await
     }
 
-    async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError> {
-        let outcome = self.0.run(call).await;
+    async fn end_leftover(&self, job: &JobKey) -> Result<(), ScriptError> {
+        self.0.end_leftover(job).await
+    }
+
+    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError> {
+        let outcome = self.0.run(call, halt).await;
         assert_ne!(outcome, Err(ScriptError::Lost(PANIC.to_owned())), "a defect");
         outcome
     }
@@ -101,7 +103,7 @@ pub(super) fn log(text: &str) -> ScriptLog {
 }
 
 /// What is set up before a service is made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Setup {
     /// These steps fail, in these ways.
     pub(super) broken: Vec<(Step, Failing)>,
@@ -110,6 +112,20 @@ pub(super) struct Setup {
     /// The call of a port, by its name, that fails.
     pub(super) broken_call: Option<&'static str>,
     pub(super) settings: ServiceSettings,
+}
+
+impl Default for Setup {
+    /// Nothing fails, and what fails is not tried again before the job's end.
+    fn default() -> Self {
+        let mut settings = ServiceSettings::default();
+        settings.times.unlock_retries = 0;
+        Self {
+            broken: Vec::new(),
+            taken: Vec::new(),
+            broken_call: None,
+            settings,
+        }
+    }
 }
 
 impl Setup {
@@ -212,8 +228,13 @@ fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) ->
         Some(_) => Err(ScriptError::NotStarted("no script for backup".to_owned())),
         None => Ok(()),
     });
+    let to = diary.clone();
+    mock.expect_end_leftover().returning(move |job| {
+        to.lock().unwrap().push(format!("end leftover of {job}"));
+        Ok(())
+    });
     let (setup, diary, calls) = (setup.clone(), diary.clone(), calls.clone());
-    mock.expect_run().returning(move |call| {
+    mock.expect_run().returning(move |call, _| {
         diary.lock().unwrap().push(call.phase.to_string());
         calls.lock().unwrap().push(call.clone());
         match setup.failing(Step::Script(call.phase)) {
@@ -221,6 +242,7 @@ fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) ->
             None => Ok(ScriptOutcome {
                 exit: ExitReason::Exited(0),
                 log: log(call.phase.as_str()),
+                was_halted: false,
             }),
         }
     });
@@ -236,12 +258,17 @@ fn blobs(setup: &Setup, diary: &Diary) -> MockBlobStore {
         Ok(has.taken.iter().any(|name| name == key.as_str()))
     });
     let (upload, to) = (setup.failing(Step::Upload), diary.clone());
-    mock.expect_upload().returning(move |_, key, path, size_bytes| {
+    mock.expect_upload().returning(move |_, key, path, size_bytes, _, _| {
         to.lock().unwrap().push(format!("upload {} to {key}", path.display()));
         transfer(upload).map(|()| size_bytes)
     });
+    let to = diary.clone();
+    mock.expect_discard_upload().returning(move |_, key, known| {
+        to.lock().unwrap().push(format!("discard upload of {key} {known:?}"));
+        Ok(())
+    });
     let (download, to) = (setup.failing(Step::Download), diary.clone());
-    mock.expect_download().returning(move |_, key, target| {
+    mock.expect_download().returning(move |_, key, target, _| {
         to.lock()
             .unwrap()
             .push(format!("download {key} to {}", target.display()));
@@ -264,7 +291,7 @@ fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
     let before = setup.clone();
     mock.expect_staging().returning(move |_, name| {
         // Before the backup script nothing is there; afterwards its file.
-        if to.lock().unwrap().last().is_none_or(|last| last != "backup") {
+        if to.lock().unwrap().iter().all(|entry| entry != "backup") {
             return before.call("staging").map(|()| Staging::default());
         }
         match find {
@@ -288,16 +315,17 @@ fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
     let set = setup.clone();
     mock.expect_prepare_restore().returning(move |place| {
         set.call("prepare_restore")?;
-        Ok(PathBuf::from(format!("/r/{}/.part", place.id)))
+        Ok(PreparedRestore {
+            download: format!("/r/{}/.part", place.id).into(),
+            file: (1, 2),
+            directory: None,
+        })
     });
     let (set, to) = (setup.clone(), diary.clone());
     mock.expect_place_restore().returning(move |place, _| {
         set.call("place_restore")?;
         to.lock().unwrap().push(format!("place {}", place.filename));
-        Ok(PlacedFile {
-            identity: (1, 2),
-            link: Ok(()),
-        })
+        Ok(None)
     });
     let to = diary.clone();
     mock.expect_discard_restore().returning(move |place, _| {

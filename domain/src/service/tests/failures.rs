@@ -3,7 +3,7 @@
 use super::bench::{Bench, Failing, Setup};
 use crate::{
     job::JobStatus,
-    plan::{FailurePolicy, JobKind, Phase, Role, Step, Transfer},
+    plan::{FailurePolicy, JobKind, LockRelease, Phase, Role, Step, Transfer},
     testing::request,
 };
 
@@ -12,6 +12,7 @@ const POLICIES: [FailurePolicy; 8] = {
         unlock_after_failed_lock: true,
         unlock_after_failed_restore: true,
         keep_unsent_artifact: false,
+        release: LockRelease::AfterUpload,
     }; 8];
     let mut bits = 0;
     while bits < 8 {
@@ -49,7 +50,7 @@ fn expected_scripts(kind: JobKind, broken: Step, way: Failing, policy: FailurePo
     if !(broken == Step::Upload && policy.keep_unsent_artifact) {
         all.push(cleanup);
     }
-    if broken != Step::Script(Phase::Restore) || policy.unlock_after_failed_restore {
+    if broken != Step::Script(Phase::Restore) || not_begun || policy.unlock_after_failed_restore {
         all.push(unlock);
     }
     all
@@ -88,7 +89,17 @@ fn every_failure_of(kind: JobKind, step: Step) {
                 "{case}"
             );
             let message = view.error_message().unwrap_or_default();
-            assert!(message.starts_with(&step.to_string()), "{case}: {message}");
+            let may_be_locked = step.role() == Some(Role::Unlock);
+            assert_eq!(view.owes_unlock, may_be_locked, "{case}");
+            assert_eq!(
+                message.starts_with("THE LOCK WAS NOT RELEASED"),
+                may_be_locked,
+                "{case}: {message}"
+            );
+            assert!(
+                may_be_locked || message.contains(&format!("{step}: ")),
+                "{case}: {message}"
+            );
             if let Failing::Exit(code) = way {
                 assert!(message.contains(&format!("exit code {code}")), "{case}: {message}");
             }
@@ -127,7 +138,7 @@ macro_rules! every_failure {
         fn no_step_of_any_plan_is_left_out() {
             let tested = [$((JobKind::$kind, $step)),*];
             for kind in JobKind::ALL {
-                for step in kind.plan(Transfer::ByAgent) {
+                for step in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
                     assert!(tested.contains(&(kind, *step)), "{kind} {step}");
                 }
             }
@@ -155,7 +166,7 @@ every_failure! {
 #[test]
 fn every_pair_of_failures_is_told_in_order_and_unlock_still_runs() {
     for kind in JobKind::ALL {
-        let plan = kind.plan(Transfer::ByAgent);
+        let plan = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload);
         let way_out = plan.iter().filter(|step| step.is_owed());
         for late in way_out {
             // The lock script has succeeded, so whatever fails, unlock must be tried.

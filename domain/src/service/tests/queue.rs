@@ -7,7 +7,7 @@ use crate::{
     artifact::NamePattern,
     job::{JobKey, JobStatus},
     plan::{JobKind, Phase},
-    ports::{JobApi, MockBlobStore, MockWorkspace, PlacedFile, StartError},
+    ports::{JobApi, MockBlobStore, MockWorkspace, PreparedRestore, StartError},
     service::{JobService, Ports, QueueLimits, ServiceSettings},
     testing::{FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, request_for_database, shared},
 };
@@ -27,20 +27,21 @@ impl Queue {
     fn with_pattern(limits: QueueLimits, pattern: &str) -> Self {
         let (spawner, scripts) = (shared::<ManualSpawner>(), shared::<GatedScriptRunner>());
         let mut blobs = MockBlobStore::new();
-        blobs.expect_download().returning(|_, _, _| Ok(1));
+        blobs.expect_download().returning(|_, _, _, _| Ok(1));
         let mut workspace = MockWorkspace::new();
         workspace
             .expect_staging()
             .returning(|_, _| Ok(crate::artifact::Staging::default()));
         workspace.expect_check_restore().returning(|_| Ok(()));
-        workspace.expect_prepare_restore().returning(|_| Ok("/r/x".into()));
-        workspace.expect_discard_restore().returning(|_, _| Ok(()));
-        workspace.expect_place_restore().returning(|_, _| {
-            Ok(PlacedFile {
-                identity: (0, 0),
-                link: Ok(()),
+        workspace.expect_prepare_restore().returning(|_| {
+            Ok(PreparedRestore {
+                download: "/r/x".into(),
+                file: (0, 0),
+                directory: None,
             })
         });
+        workspace.expect_discard_restore().returning(|_, _| Ok(()));
+        workspace.expect_place_restore().returning(|_, _| Ok(None));
         let ports = Ports {
             scripts: scripts.clone(),
             blobs: Arc::new(blobs),

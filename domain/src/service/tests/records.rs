@@ -5,7 +5,7 @@ use std::future::Future;
 
 use crate::{
     job::{Job, JobEvent, JobStatus},
-    plan::{FailurePolicy, JobKind, Phase, Step, Transfer},
+    plan::{FailurePolicy, JobKind, LockRelease, Phase, Step, Transfer},
     ports::{JobApi, RemoveError, StartError},
     testing::{block_on, request},
 };
@@ -16,9 +16,9 @@ fn every_step_is_recorded_before_it_begins_and_when_it_has_ended() {
         let bench = Bench::new(Setup::default());
         bench.run(request(kind, "j", Transfer::ByAgent));
         let writes = bench.jobs.writes();
-        let steps = kind.plan(Transfer::ByAgent).len();
-        // Accepted, started, two for each step, finished.
-        assert_eq!(writes.len(), 3 + 2 * steps, "{kind}");
+        let steps = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload).len();
+        // Accepted, started, two for each step, the object's name or the download's place, finished.
+        assert_eq!(writes.len(), 4 + 2 * steps, "{kind}");
         for (index, job) in writes.iter().enumerate() {
             assert_eq!(job.events().len(), index, "each write has one event more");
         }
@@ -139,10 +139,16 @@ fn a_job_neither_begins_nor_is_seen_before_it_is_recorded() {
     bench.spawner.run_until_stalled();
     assert!(bench.diary().is_empty(), "{:?}", bench.diary());
     assert!(block_on(bench.service.find(&key)).expect("it can be read").is_none());
-    let again = block_on(bench.service.start(request(JobKind::Backup, "j", Transfer::ByAgent)));
-    assert!(matches!(again, Err(StartError::Duplicate(_))), "{again:?}");
+    // Whether the id is free is not known yet: who asks for it waits.
+    let again = bench.service.start(request(JobKind::Backup, "j", Transfer::ByAgent));
+    let mut again = std::pin::pin!(again);
+    assert!(again.as_mut().poll(&mut context).is_pending());
     gate.open();
     assert!(start.as_mut().poll(&mut context).is_ready());
+    let std::task::Poll::Ready(again) = again.as_mut().poll(&mut context) else {
+        panic!("it is known now");
+    };
+    assert!(matches!(again, Err(StartError::Duplicate(_))), "{again:?}");
     bench.spawner.run_until_stalled();
     assert_eq!(bench.view(&key).status, JobStatus::Succeeded);
 }
@@ -172,6 +178,9 @@ fn what_happened_is_in_the_log_of_events() {
         JobEvent::StepStarted { step } => Some(*step),
         _ => None,
     });
-    assert_eq!(begun.collect::<Vec<Step>>(), JobKind::Restore.plan(Transfer::ByAgent));
+    assert_eq!(
+        begun.collect::<Vec<Step>>(),
+        JobKind::Restore.plan(Transfer::ByAgent, LockRelease::AfterUpload)
+    );
     assert!(job.view().log(Phase::Restore).is_some());
 }

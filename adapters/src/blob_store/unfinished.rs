@@ -1,0 +1,89 @@
+//! Uploads in parts that a store has opened.
+
+use std::time::Duration;
+
+use object_store::{aws::AmazonS3, multipart::MultipartStore, path::Path};
+use tokio::{runtime::Handle, task::JoinHandle, time::sleep};
+
+use super::{failure::Failure, retry::Patience, s3::Bucket};
+
+/// After a failure, what is left to do is tried for no longer than this.
+pub(super) const LONGEST_AFTERMATH: Duration = Duration::from_secs(30);
+/// How often an upload is aborted: a part that was still on its way may arrive after the first time.
+const ABORTS: usize = 3;
+const PAUSE_BETWEEN_ABORTS: Duration = Duration::from_millis(250);
+
+/// An upload whose parts are in the store, where they would stay, and cost, for ever.
+///
+/// Dropped, as when the whole transfer is cancelled, it leaves a task behind that removes them.
+pub(super) struct Unfinished {
+    pub(super) id: String,
+    s3: AmazonS3,
+    path: Path,
+    limit: Duration,
+    is_open: bool,
+}
+
+impl Unfinished {
+    /// One that is yet to be created.
+    pub(super) fn new(bucket: &Bucket, path: &Path) -> Self {
+        Self {
+            id: String::new(),
+            s3: bucket.s3.clone(),
+            path: path.clone(),
+            limit: bucket.limits.retry.min(LONGEST_AFTERMATH),
+            is_open: false,
+        }
+    }
+
+    /// Has the store open it.
+    pub(super) async fn create(mut self) -> Result<Self, Failure> {
+        self.id = self.s3.create_multipart(&self.path).await?;
+        self.is_open = true;
+        Ok(self)
+    }
+
+    /// It is an object now.
+    pub(super) fn forget(mut self) {
+        self.is_open = false;
+    }
+
+    /// Removes it, and waits for that.
+    pub(super) async fn abort(mut self) {
+        if let Some(task) = self.spawn_abort() {
+            // A panic in there has been reported, and there is nothing else to be done.
+            let _ = task.await;
+        }
+    }
+
+    /// In a task of its own, so that it goes on if the one who waits for it is cancelled.
+    fn spawn_abort(&mut self) -> Option<JoinHandle<()>> {
+        self.is_open = false;
+        let runtime = Handle::try_current().ok()?;
+        Some(runtime.spawn(abort(self.s3.clone(), self.path.clone(), self.id.clone(), self.limit)))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.spawn_abort();
+        }
+    }
+}
+
+async fn abort(s3: AmazonS3, path: Path, id: String, limit: Duration) {
+    let patience = Patience::new(limit);
+    for round in 0..ABORTS {
+        let abort = || async { Ok(s3.abort_multipart(&path, &id).await?) };
+        match patience.retry(abort).await {
+            Ok(()) => sleep(PAUSE_BETWEEN_ABORTS).await,
+            // It is gone: by the round before, or because it was completed after all.
+            Err(failure) if round > 0 || failure.is_missing() => return,
+            Err(failure) => {
+                tracing::warn!(key = %path, upload = id, cause = failure.summary(), "parts may stay behind in the store");
+                return;
+            }
+        }
+    }
+}
