@@ -141,7 +141,8 @@ async fn asked(directory: &Path, question: &Question) -> Result<Option<Answer>, 
 }
 
 fn open(settings: FileJobStoreSettings) -> Result<FileJobStore, String> {
-    if !settings.directory.is_dir() {
+    // Nothing is made where an agent has never been.
+    if !settings.directory.join("open").is_dir() {
         return Err(format!(
             "there are no records in {}; name the agent's state_directory with --state-directory",
             settings.directory.display()

@@ -207,7 +207,9 @@ fn finished_jobs_and_waiting_ones_outlive_the_agent() {
 
 #[test]
 fn an_agent_killed_at_random_leaves_no_lock_and_forgets_no_job() {
-    let rounds = if wide() { 30 } else { 3 };
+    let asked = std::env::var("OSB_TEST_ROUNDS").ok();
+    let asked = asked.map(|text| text.parse().expect("OSB_TEST_ROUNDS is a number"));
+    let rounds = asked.unwrap_or(if wide() { 30 } else { 3 });
     let seed = std::env::var("OSB_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let mut random = Random(seed.unwrap_or_else(|| u64::from(std::process::id()) * 2_654_435_761 + 1));
     println!("OSB_TEST_SEED={}", random.0);

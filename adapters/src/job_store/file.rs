@@ -17,7 +17,7 @@ use domain::{
 use super::{
     cache::Cache,
     finished::{Finished, on_disk},
-    home::Home,
+    home::{Home, Places},
     open::{self, OpenJob},
     problems::Problems,
     record::{file_name, key_of},
@@ -81,6 +81,7 @@ struct Shared {
     open: Mutex<HashMap<JobKey, OpenJob>>,
     cache: Mutex<Cache>,
     problems: Problems,
+    places: Places,
     max_state_size: u64,
 }
 
@@ -102,8 +103,9 @@ impl FileJobStore {
     pub fn open(settings: FileJobStoreSettings) -> Result<Self, String> {
         let home = Home::enter(&settings)?;
         let problems = Problems::default();
-        let known = problems.add_all_of(&home.damaged());
-        known.map_err(|error| format!("cannot read {}: {error}", home.damaged().display()))?;
+        let known = problems.add_all_of(&home.places().damaged());
+        known.map_err(|error| format!("cannot read {}: {error}", home.places().damaged().display()))?;
+        let places = home.places();
         let open = open::load(&home, &problems)?;
         let finished = Finished::new(&settings);
         let shared = Arc::new(Shared {
@@ -115,6 +117,7 @@ impl FileJobStore {
             open: Mutex::new(open.into_iter().map(|open| (open.job.key(), open)).collect()),
             cache: Mutex::default(),
             problems,
+            places,
             max_state_size: settings.max_state_size,
         });
         // Thousands of files take their time, and nobody needs to wait for the sum.
@@ -203,7 +206,7 @@ impl Shared {
         let mut disk = self.disk();
         self.come_home(&mut disk)?;
         let key = job.key();
-        let is_known = self.open().contains_key(&key) || disk.home.finished().join(file_name(&key)).exists();
+        let is_known = self.open().contains_key(&key) || disk.home.places().finished().join(file_name(&key)).exists();
         if is_known {
             return Err(format!("there is a record of {key} already"));
         }
@@ -225,7 +228,7 @@ impl Shared {
         self.come_home(&mut disk)?;
         let key = job.key();
         if job.is_settled() {
-            let was_there = disk.home.finished().join(file_name(&key)).exists();
+            let was_there = disk.home.places().finished().join(file_name(&key)).exists();
             let length = open::settle(&disk.home, job)?;
             self.cache().put(job.clone().without_secrets(), length);
             self.open().remove(&key);
@@ -245,8 +248,8 @@ impl Shared {
     }
 
     fn find(&self, key: &JobKey) -> Result<Option<Job>, String> {
-        let disk = self.disk();
-        let found = open::read_finished(&disk.home, &self.problems, key)?;
+        // Without the lock of those who write: who polls does not wait for them.
+        let found = open::read_finished(&self.places, &self.problems, key)?;
         Ok(found.map(|(job, length)| {
             self.cache().put(job.clone(), length);
             job
@@ -256,7 +259,7 @@ impl Shared {
     fn remove(&self, key: &JobKey) -> Result<bool, String> {
         let mut disk = self.disk();
         self.come_home(&mut disk)?;
-        let (directory, name) = (disk.home.finished(), file_name(key));
+        let (directory, name) = (disk.home.places().finished(), file_name(key));
         let length = std::fs::metadata(directory.join(&name)).map_or(0, |found| found.len());
         let removed = remove(&directory, &name)
             .map_err(|error| format!("cannot remove the record of {key}: {error}{}", advice(&error)))?;

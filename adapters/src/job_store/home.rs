@@ -15,6 +15,24 @@ use super::{FileJobStoreSettings, seal::SealKey, writing::advice};
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// Where things are in the state directory.
+#[derive(Debug, Clone)]
+pub(super) struct Places(PathBuf);
+
+impl Places {
+    pub(super) fn open(&self) -> PathBuf {
+        self.0.join("open")
+    }
+
+    pub(super) fn finished(&self) -> PathBuf {
+        self.0.join("finished")
+    }
+
+    pub(super) fn damaged(&self) -> PathBuf {
+        self.0.join("damaged")
+    }
+}
+
 /// The state directory, for as long as this agent uses it.
 #[derive(Debug)]
 pub(super) struct Home {
@@ -52,16 +70,8 @@ impl Home {
         &self.directory
     }
 
-    pub(super) fn open(&self) -> PathBuf {
-        self.directory.join("open")
-    }
-
-    pub(super) fn finished(&self) -> PathBuf {
-        self.directory.join("finished")
-    }
-
-    pub(super) fn damaged(&self) -> PathBuf {
-        self.directory.join("damaged")
+    pub(super) fn places(&self) -> Places {
+        Places(self.directory.clone())
     }
 
     pub(super) fn key(&self) -> &SealKey {
@@ -70,7 +80,7 @@ impl Home {
 
     /// Whether the directory is the one that was entered.
     pub(super) fn is_there(&self) -> bool {
-        identity(&self.open()).is_ok_and(|found| found == self.identity)
+        identity(&self.places().open()).is_ok_and(|found| found == self.identity)
     }
 
     /// Makes the directory again, with the key that is in use.
@@ -91,7 +101,7 @@ impl Home {
             }
             None => self.key.write(&self.key_file)?,
         }
-        self.identity = identity(&self.open()).map_err(|error| unusable(&self.directory, &error))?;
+        self.identity = identity(&self.places().open()).map_err(|error| unusable(&self.directory, &error))?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use domain::job::{Job, JobKey};
 
 use super::{
-    home::Home,
+    home::{Home, Places},
     problems::Problems,
     record::{Form, Record, decode, encode, encode_events, file_name, key_of},
     writing::{TEMPORARY, advice, remove, remove_quietly, write_whole},
@@ -26,7 +26,7 @@ pub(super) struct OpenJob {
 /// Writes a whole open record.
 pub(super) fn write(home: &Home, job: &Job) -> Result<OpenJob, String> {
     let bytes = encode(job, Form::Open(home.key())).map_err(|error| cannot_write(job, home, &error))?;
-    write_whole(&home.open(), &file_name(&job.key()), &bytes).map_err(|error| fault(job, home, &error))?;
+    write_whole(&home.places().open(), &file_name(&job.key()), &bytes).map_err(|error| fault(job, home, &error))?;
     Ok(OpenJob {
         job: job.clone(),
         written_events: job.events().len(),
@@ -40,7 +40,7 @@ pub(super) fn append(home: &Home, known: &OpenJob, job: &Job) -> Result<OpenJob,
         return write(home, job);
     };
     let lines = encode_events(events).map_err(|error| cannot_write(job, home, &error))?;
-    let path = home.open().join(file_name(&job.key()));
+    let path = home.places().open().join(file_name(&job.key()));
     match append_lines(&path, known.written_bytes, &lines) {
         Ok(()) => Ok(OpenJob {
             job: job.clone(),
@@ -74,9 +74,9 @@ fn append_lines(path: &Path, sound_bytes: u64, lines: &[u8]) -> io::Result<()> {
 pub(super) fn settle(home: &Home, job: &Job) -> Result<u64, String> {
     let bytes = encode(job, Form::Finished).map_err(|error| cannot_write(job, home, &error))?;
     let name = file_name(&job.key());
-    write_whole(&home.finished(), &name, &bytes).map_err(|error| fault(job, home, &error))?;
+    write_whole(&home.places().finished(), &name, &bytes).map_err(|error| fault(job, home, &error))?;
     // If it stays, the finished one counts, and the next agent removes it.
-    if let Err(error) = remove(&home.open(), &name) {
+    if let Err(error) = remove(&home.places().open(), &name) {
         tracing::warn!(job = %job.key(), %error, "the open record of a finished job cannot be removed");
     }
     Ok(bytes.len() as u64)
@@ -84,19 +84,19 @@ pub(super) fn settle(home: &Home, job: &Job) -> Result<u64, String> {
 
 /// Reads all open records; damaged ones are put aside.
 pub(super) fn load(home: &Home, problems: &Problems) -> Result<Vec<OpenJob>, String> {
-    let directory = home.open();
+    let directory = home.places().open();
     let unreadable = |error: &io::Error| format!("cannot read {}: {error}{}", directory.display(), advice(error));
     let mut jobs = Vec::new();
     for entry in fs::read_dir(&directory).map_err(|error| unreadable(&error))? {
         let path = entry.map_err(|error| unreadable(&error))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with(TEMPORARY) || home.finished().join(&name).exists() {
+        if name.starts_with(TEMPORARY) || home.places().finished().join(&name).exists() {
             remove_quietly(&path);
             continue;
         }
         match read(home, &path, &name) {
             Ok(job) => jobs.push(job),
-            Err(why) => put_aside(home, problems, &path, &name, &why),
+            Err(why) => put_aside(&home.places(), problems, &path, &name, &why),
         }
     }
     jobs.sort_by_key(|open| (open.job.accepted_at(), open.job.key()));
@@ -115,9 +115,9 @@ fn read(home: &Home, path: &Path, name: &str) -> Result<OpenJob, String> {
 }
 
 /// Reads a finished record; one that is damaged is put aside.
-pub(super) fn read_finished(home: &Home, problems: &Problems, key: &JobKey) -> Result<Option<(Job, u64)>, String> {
+pub(super) fn read_finished(places: &Places, problems: &Problems, key: &JobKey) -> Result<Option<(Job, u64)>, String> {
     let name = file_name(key);
-    let path = home.finished().join(&name);
+    let path = places.finished().join(&name);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Ok(None),
@@ -126,19 +126,19 @@ pub(super) fn read_finished(home: &Home, problems: &Problems, key: &JobKey) -> R
     match decode(&bytes, key, Form::Finished) {
         Ok(record) => Ok(Some((record.job, bytes.len() as u64))),
         Err(why) => {
-            put_aside(home, problems, &path, &name, &why);
+            put_aside(places, problems, &path, &name, &why);
             Err(format!(
                 "the record of {key} is damaged ({why}) and was put aside in {}",
-                home.damaged().display()
+                places.damaged().display()
             ))
         }
     }
 }
 
 /// Keeps what cannot be read under another name, and says so.
-fn put_aside(home: &Home, problems: &Problems, path: &Path, name: &str, why: &str) {
+fn put_aside(places: &Places, problems: &Problems, path: &Path, name: &str, why: &str) {
     let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
-    let aside = home.damaged().join(format!("{name}.{now}"));
+    let aside = places.damaged().join(format!("{name}.{now}"));
     let kept = match fs::rename(path, &aside) {
         Ok(()) => aside,
         Err(error) => {
