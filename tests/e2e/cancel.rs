@@ -211,3 +211,23 @@ fn with_an_early_release_the_upload_runs_without_the_lock() {
     );
     assert_eq!(agent.place.object_names().len(), 1);
 }
+
+#[test]
+fn at_half_of_its_time_a_script_is_warned_of() {
+    let agent = Agent::start(|env| {
+        env.set("phase_timeout", "2s");
+    });
+    agent.place.script("pre-backup-check", "sleep 1000");
+    agent.accept(Kind::Backup, &backup("job", &file_store(&agent.place)));
+    wait_until("the log warns", || agent.log().contains("half of the time"));
+    let log = agent.log();
+    let warning = log
+        .lines()
+        .find(|line| line.contains("half of the time"))
+        .unwrap_or_default();
+    assert!(
+        warning.contains("WARN") && warning.contains("pre-backup-check"),
+        "{warning}"
+    );
+    assert_eq!(agent.finished(Kind::Backup, "job")["lock_released"], true);
+}
