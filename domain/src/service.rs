@@ -146,16 +146,24 @@ impl JobService {
     ///
     /// # Errors
     ///
-    /// If the store could not be read.
+    /// If the store could not be read, or what an earlier agent left at work could not be ended.
     pub async fn recover_only(&self, key: &JobKey) -> Result<(), JobStoreError> {
         self.stop_taking_jobs();
         let jobs = self.inner.ports.jobs.unsettled().await?;
         for job in jobs.into_iter().filter(|job| job.key() == *key) {
             let claims = Claims::of(job.request(), &self.inner.settings.name_pattern);
             let stop = self.inner.registry().readmit(job.clone(), claims);
-            if let JobStatus::Between { .. } | JobStatus::Running { .. } = job.status() {
-                let course = run::recovery(self.clone(), job, stop);
-                self.inner.ports.spawner.spawn(key, Box::pin(course));
+            match job.status() {
+                JobStatus::Queued => {}
+                JobStatus::Between { .. } | JobStatus::Running { .. } => {
+                    let course = run::recovery(self.clone(), job, stop);
+                    self.inner.ports.spawner.spawn(key, Box::pin(course));
+                }
+                // The dead agent's unlock script may still be at work.
+                JobStatus::Succeeded | JobStatus::Failed { .. } => {
+                    let ended = self.inner.ports.scripts.end_leftover(key).await;
+                    ended.map_err(|error| JobStoreError(error.to_string()))?;
+                }
             }
         }
         Ok(())

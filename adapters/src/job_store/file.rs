@@ -250,10 +250,13 @@ impl Shared {
     fn find(&self, key: &JobKey) -> Result<Option<Job>, String> {
         // Without the lock of those who write: who polls does not wait for them.
         let found = open::read_finished(&self.places, &self.problems, key)?;
-        Ok(found.map(|(job, length)| {
-            self.cache().put(job.clone(), length);
-            job
-        }))
+        let Some((job, length)) = found else { return Ok(None) };
+        self.cache().put(job.clone(), length);
+        // It may have been removed since it was read; who removes it later forgets it too.
+        if !self.places.finished().join(file_name(key)).exists() {
+            self.cache().forget(key);
+        }
+        Ok(Some(job))
     }
 
     fn remove(&self, key: &JobKey) -> Result<bool, String> {
@@ -265,7 +268,7 @@ impl Shared {
             .map_err(|error| format!("cannot remove the record of {key}: {error}{}", advice(&error)))?;
         self.cache().forget(key);
         if removed {
-            disk.finished.removed(length);
+            disk.finished.removed(&directory.join(&name), length);
         }
         Ok(removed)
     }

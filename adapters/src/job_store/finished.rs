@@ -64,7 +64,9 @@ impl Finished {
         self.bytes += on_disk(length);
     }
 
-    pub(super) fn removed(&mut self, length: u64) {
+    pub(super) fn removed(&mut self, path: &Path, length: u64) {
+        // A new one of this name is not old.
+        self.oldest.retain(|aged| aged.path != path);
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(on_disk(length));
     }
@@ -72,34 +74,43 @@ impl Finished {
     /// Drops the oldest beyond what may be kept beside `open_bytes` of open jobs, and tells their file
     /// names. Says whether all is within its bounds then.
     pub(super) fn sweep(&mut self, open_bytes: u64, mut dropped: impl FnMut(&str)) -> bool {
+        // What cannot be removed must not be looked for again and again.
+        let mut may_look = true;
         loop {
             let is_too_much = self.count > self.max_count || self.bytes + open_bytes > self.max_bytes;
             let is_stale = self
                 .looked_at
                 .is_none_or(|at| at.elapsed().is_ok_and(|age| age > LOOK_AGAIN.min(self.retention)));
-            if self.oldest.is_empty() && self.count > 0 && (is_too_much || is_stale) {
+            if may_look && self.oldest.is_empty() && self.count > 0 && (is_too_much || is_stale) {
                 self.look();
+                may_look = false;
             }
             let is_too_old = |aged: &Aged| aged.since.elapsed().is_ok_and(|age| age > self.retention);
             match self.oldest.front() {
                 Some(aged) if is_too_much || is_too_old(aged) => {
                     dropped(&aged.path.file_name().unwrap_or_default().to_string_lossy());
-                    self.drop_oldest();
+                    may_look |= self.drop_oldest();
                 }
                 Some(_) | None => return !is_too_much,
             }
         }
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some(aged) = self.oldest.pop_front() {
-            // Somebody may have removed it meanwhile; then it was counted out.
-            match fs::remove_file(&aged.path) {
-                Ok(()) => self.removed(aged.bytes),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    tracing::warn!(path = %aged.path.display(), %error, "an old record cannot be removed");
-                }
+    /// Says whether it is gone.
+    fn drop_oldest(&mut self) -> bool {
+        let Some(aged) = self.oldest.pop_front() else {
+            return false;
+        };
+        match fs::remove_file(&aged.path) {
+            Ok(()) => {
+                self.removed(&aged.path, aged.bytes);
+                true
+            }
+            // Somebody has removed it meanwhile, and it was counted out.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => {
+                tracing::warn!(path = %aged.path.display(), %error, "an old record cannot be removed");
+                false
             }
         }
     }

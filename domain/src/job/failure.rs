@@ -113,6 +113,8 @@ impl Failure {
             FailureCause::Exit(ExitReason::Exited(EX_TEMPFAIL)) if self.step.role() == Some(Role::Lock) => {
                 FailureMode::LockIsTaken
             }
+            // How the script ended is not known, so it cannot have tidied up after itself.
+            FailureCause::Error(_) if matches!(self.step, Step::Script(_)) => FailureMode::Ended,
             FailureCause::Exit(_) | FailureCause::Error(_) => FailureMode::Failed,
             FailureCause::TimedOut(_)
             | FailureCause::LockedTooLong(_)

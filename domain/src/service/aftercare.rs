@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{JobService, catch_panic, perform::course_of, race::with_signals};
+use super::{JobService, catch_panic, perform::course_of, race::with_signals, registry::Ready, stop::StopRequest};
 use crate::{
     job::{Failure, FailureCause, Job, JobEvent, JobKey, JobView, ScriptLog, Settlement},
     plan::Step,
@@ -39,8 +39,10 @@ impl JobService {
         };
         if job.owes_unlock() {
             // A failure has been logged by who ran the script, and a later try follows.
-            drop(catch_panic(self.unlock_now(key)).await);
-            self.inner.registry().unlock_failed(key);
+            let tried = catch_panic(self.unlock_now(key)).await;
+            if tried.is_err() {
+                self.inner.registry().unlock_failed(key);
+            }
         } else {
             self.end(&job).await;
         }
@@ -48,8 +50,8 @@ impl JobService {
 
     /// Runs the unlock script of a job that owes it.
     pub(super) async fn unlock_now(&self, key: &JobKey) -> Result<JobView, UnlockError> {
-        let job = self.inner.registry().begin_unlock(key)?;
-        let unlocked = catch_panic(self.run_unlock(&job)).await.unwrap_or_else(Err);
+        let Ready { job, stop } = self.inner.registry().begin_unlock(key)?;
+        let unlocked = catch_panic(self.run_unlock(&job, &stop)).await.unwrap_or_else(Err);
         match unlocked {
             Ok(log) => {
                 let job = self.settle(&job, Settlement::Released, Some(log)).await;
@@ -58,12 +60,16 @@ impl JobService {
             }
             Err(problem) => {
                 self.inner.registry().unlock_failed(key);
+                // Somebody gave it up while the script was at work.
+                if stop.seal().is_some() {
+                    self.settle(&job, Settlement::GivenUp, None).await;
+                }
                 Err(UnlockError::Failed(problem))
             }
         }
     }
 
-    async fn run_unlock(&self, job: &Job) -> Result<ScriptLog, String> {
+    async fn run_unlock(&self, job: &Job, stop: &StopRequest) -> Result<ScriptLog, String> {
         let Self { inner } = self;
         let phase = job.kind().unlock_phase();
         let (request, name) = (job.request(), job.artifact_name());
@@ -73,10 +79,14 @@ impl JobService {
         if let Some(limit) = limit {
             signals.push(Box::pin(inner.ports.clock.sleep(limit)));
         }
+        signals.push(Box::pin(stop.asked().fired()));
         let halt = Halt::default();
         let run = inner.ports.scripts.run(&call, &halt);
         let outcome = with_signals(run, signals, |()| halt.fire()).await;
         match outcome {
+            Ok(outcome) if outcome.was_halted && stop.asked().is_fired() => {
+                Err(format!("{phase}: given up on request"))
+            }
             Ok(outcome) if outcome.was_halted => {
                 let (step, cause) = (Step::Script(phase), FailureCause::TimedOut(limit.unwrap_or_default()));
                 Err(Failure { step, cause }.to_string())

@@ -340,7 +340,7 @@ impl Registry {
     }
 
     /// Keeps everybody else from unlocking for this job, until [`Registry::unlock_failed`] or its end.
-    pub(super) fn begin_unlock(&mut self, key: &JobKey) -> Result<Job, UnlockError> {
+    pub(super) fn begin_unlock(&mut self, key: &JobKey) -> Result<Ready, UnlockError> {
         let Some(entry) = self.entry(key) else {
             return Err(UnlockError::Unknown);
         };
@@ -348,7 +348,12 @@ impl Registry {
             Stage::BeingUnlocked => Err(UnlockError::AtWork),
             Stage::Ended if entry.job.owes_unlock() => {
                 entry.stage = Stage::BeingUnlocked;
-                Ok(entry.job.clone())
+                // That of the job's course came to its end with it.
+                entry.stop = StopRequest::default();
+                Ok(Ready {
+                    job: entry.job.clone(),
+                    stop: entry.stop.clone(),
+                })
             }
             Stage::Ended | Stage::BeingRecorded | Stage::Waiting | Stage::AtWork | Stage::BeingEnded => {
                 Err(UnlockError::NotOwed(Box::new(entry.job.view())))
@@ -376,8 +381,10 @@ impl Registry {
                 Cancelled::BeforeItsTurn(Box::new(entry.job.clone()))
             }
             Stage::AtWork if entry.stop.ask(StopReason::Cancelled) => Cancelled::AtWork(Box::new(entry.job.view())),
-            Stage::Ended | Stage::BeingUnlocked if entry.job.owes_unlock() => {
-                Cancelled::OwesUnlock(Box::new(entry.job.clone()))
+            Stage::Ended if entry.job.owes_unlock() => Cancelled::OwesUnlock(Box::new(entry.job.clone())),
+            // Its database is free only when the script has ended: it may release what a later job holds.
+            Stage::BeingUnlocked if entry.stop.ask(StopReason::Cancelled) => {
+                Cancelled::AtWork(Box::new(entry.job.view()))
             }
             Stage::AtWork | Stage::BeingEnded | Stage::Ended | Stage::BeingUnlocked => {
                 Cancelled::TooLate(Box::new(entry.job.view()))

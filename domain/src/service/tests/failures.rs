@@ -43,8 +43,10 @@ fn expected_scripts(kind: JobKind, broken: Step, way: Failing, policy: FailurePo
     };
     let lock_failed = broken == Step::Script(lock);
     let took_nothing = lock_failed && (not_begun || way == Failing::Exit(75));
+    // One that failed by itself says that it took nothing; one whose end is not known cannot.
+    let is_unknown = matches!(way, Failing::Lost | Failing::Panic);
     let mut all = forward;
-    if took_nothing || (lock_failed && !policy.unlock_after_failed_lock) {
+    if took_nothing || (lock_failed && !is_unknown && !policy.unlock_after_failed_lock) {
         return all;
     }
     if !(broken == Step::Upload && policy.keep_unsent_artifact) {
