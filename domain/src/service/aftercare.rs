@@ -33,7 +33,7 @@ impl JobService {
         self.look_after(key).await;
     }
 
-    async fn try_again(&self, key: &JobKey) {
+    pub(super) async fn try_again(&self, key: &JobKey) {
         let Some(job) = self.inner.registry().ended(key) else {
             return;
         };

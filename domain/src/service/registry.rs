@@ -1,16 +1,17 @@
 //! Who waits and who is at work.
 
+mod entry;
+
 use std::collections::{HashMap, HashSet};
 
-use chrono::DateTime;
+pub(super) use entry::{Cancelled, Claims, Ready, Refusal};
+use entry::{Entry, Stage};
 
 use super::stop::StopRequest;
 use crate::{
-    artifact::NamePattern,
     job::{Job, JobKey, JobStatus, JobView, StopReason},
     plan::JobKind,
     ports::{Halt, StartError, UnlockError},
-    request::JobRequest,
 };
 
 /// How many jobs may work and wait.
@@ -41,94 +42,6 @@ pub(super) struct Registry {
     is_stopping: bool,
     jobs: Vec<Entry>,
     object_names: HashMap<JobKey, HashSet<String>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    job: Job,
-    claims: Claims,
-    stage: Stage,
-    stop: StopRequest,
-    /// Fires when it is recorded, or could not be.
-    recorded: Halt,
-}
-
-/// A job that was not admitted.
-pub(super) enum Refusal {
-    /// Another of its id is being recorded at this moment: when this fires, it is known whether the id
-    /// is free.
-    Undecided(Halt),
-    /// For good.
-    Final(StartError),
-}
-
-/// A job whose turn it is.
-#[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) job: Job,
-    pub(super) stop: StopRequest,
-}
-
-/// What no two jobs at work may share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claims {
-    /// Host and database.
-    database: (String, String),
-    /// The artifact's name, whatever the date: a pattern may leave host or database out, and then two
-    /// databases have one file. None for a restore.
-    artifact: Option<String>,
-}
-
-impl Claims {
-    pub(super) fn of(request: &JobRequest, pattern: &NamePattern) -> Self {
-        let (host, database) = (&request.service.host, &request.service.database);
-        let name = || {
-            pattern
-                .name(host, database, &request.id, DateTime::UNIX_EPOCH)
-                .file_name()
-        };
-        Self {
-            database: (host.clone(), database.clone()),
-            artifact: (request.kind() == JobKind::Backup).then(name),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// It has its place in the queue, but must neither begin nor be seen yet.
-    BeingRecorded,
-    Waiting,
-    AtWork,
-    /// It was cancelled before its turn, and its end is being recorded.
-    BeingEnded,
-    /// At its end, but it could not be recorded or owes an unlock: shown from here.
-    Ended,
-    /// The same, and somebody is about to unlock its service.
-    BeingUnlocked,
-}
-
-impl Stage {
-    fn is_at_end(self) -> bool {
-        match self {
-            Self::Ended | Self::BeingUnlocked => true,
-            Self::BeingRecorded | Self::Waiting | Self::AtWork | Self::BeingEnded => false,
-        }
-    }
-}
-
-/// What a wish to cancel has met.
-pub(super) enum Cancelled {
-    /// The job did not work yet; it is held, so that its end can be recorded.
-    BeforeItsTurn(Box<Job>),
-    /// The job will end.
-    AtWork(Box<JobView>),
-    /// The job has ended, but owes an unlock.
-    OwesUnlock(Box<Job>),
-    /// There is nothing to be cancelled.
-    TooLate(Box<JobView>),
-    /// There is no such job here.
-    Unknown,
 }
 
 impl Registry {

@@ -6,4 +6,5 @@ mod failures;
 mod model;
 mod queue;
 mod records;
+mod takeover;
 mod transfers;

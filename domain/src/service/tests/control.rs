@@ -7,24 +7,24 @@ use chrono::TimeDelta;
 
 use super::bench::{Bench, Failing, Setup, key};
 use crate::{
-    job::{FailureCause, Job, JobEvent, JobKey, JobStatus, JobView, LockRecord, Outcome, StepReport},
-    plan::{FailurePolicy, JobKind, LockRelease, Phase, Role, Step, Transfer},
+    job::{FailureCause, JobKey, JobStatus, JobView, LockRecord, Outcome},
+    plan::{JobKind, LockRelease, Phase, Role, Step, Transfer},
     ports::{CancelError, JobApi, JobStore, MockBlobStore, MockWorkspace, PreparedRestore, RemoveError, UnlockError},
     service::{JobService, Ports, ServiceSettings},
     testing::{FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, request, shared},
 };
 
 /// A service whose scripts end only when they are let, or are told to halt.
-struct Gated {
-    service: JobService,
-    spawner: Arc<ManualSpawner>,
-    scripts: Arc<GatedScriptRunner>,
+pub(super) struct Gated {
+    pub(super) service: JobService,
+    pub(super) spawner: Arc<ManualSpawner>,
+    pub(super) scripts: Arc<GatedScriptRunner>,
     clock: Arc<ManualClock>,
-    jobs: Arc<FakeJobStore>,
+    pub(super) jobs: Arc<FakeJobStore>,
 }
 
 impl Gated {
-    fn new(change: impl FnOnce(&mut ServiceSettings)) -> Self {
+    pub(super) fn new(change: impl FnOnce(&mut ServiceSettings)) -> Self {
         let (spawner, scripts, clock) = (
             shared::<ManualSpawner>(),
             shared::<GatedScriptRunner>(),
@@ -85,16 +85,16 @@ impl Gated {
         self.spawner.run_until_stalled();
     }
 
-    fn wait(&self, duration: Duration) {
+    pub(super) fn wait(&self, duration: Duration) {
         self.clock.advance(TimeDelta::from_std(duration).expect("short"));
         self.spawner.run_until_stalled();
     }
 
-    fn view(&self, key: &JobKey) -> JobView {
+    pub(super) fn view(&self, key: &JobKey) -> JobView {
         block_on(self.service.find(key)).expect("readable").expect("known")
     }
 
-    fn started(&self, id: &str) -> Vec<String> {
+    pub(super) fn started(&self, id: &str) -> Vec<String> {
         let started = self.scripts.started();
         let of_job = started.iter().filter_map(|call| call.strip_prefix(&format!("{id} ")));
         of_job.map(str::to_owned).collect()
@@ -297,145 +297,6 @@ fn a_failed_unlock_is_tried_again_with_growing_pauses_then_once_a_minute_until_i
         "the next has begun"
     );
     assert!(block_on(bench.service.remove(&key)).expect("it is settled"));
-}
-
-#[test]
-fn an_unlock_that_succeeds_at_last_releases_all_that_wait_for_the_same() {
-    // As after a restart: two jobs of one database owe an unlock, and a third waits.
-    let gated = Gated::new(|_| {});
-    for id in ["a", "b"] {
-        block_on(gated.jobs.insert(&owing(JobKind::Restore, id))).expect("writable");
-    }
-    block_on(gated.service.recover()).expect("readable");
-    gated.spawner.run_until_stalled();
-    let (a, b) = (key(JobKind::Restore, "a"), key(JobKind::Restore, "b"));
-    assert_eq!(gated.started("a"), ["post-restore-unlock"], "it is tried at once");
-    let busy = block_on(gated.service.unlock(&a));
-    assert!(matches!(busy, Err(UnlockError::AtWork)), "{busy:?}");
-    gated.scripts.let_end("a", Phase::PostRestoreUnlock);
-    gated.spawner.run_until_stalled();
-    assert_eq!(gated.view(&a).lock.is_released(), Some(true));
-    assert_eq!(
-        gated.view(&b).lock.is_released(),
-        Some(true),
-        "one unlock released both"
-    );
-    let not_owed = block_on(gated.service.unlock(&a));
-    assert!(matches!(not_owed, Err(UnlockError::NotOwed(_))), "{not_owed:?}");
-}
-
-/// A job that has ended with its service locked.
-fn owing(kind: JobKind, id: &str) -> Job {
-    let mut job = at_step(kind, id, LockRelease::AfterUpload, Step::Script(kind.unlock_phase()));
-    let step = Step::Script(kind.unlock_phase());
-    let failure = crate::job::Failure {
-        step,
-        cause: FailureCause::Error("it broke".to_owned()),
-    };
-    let report = StepReport::default();
-    for event in [
-        JobEvent::StepFailed { step, failure, report },
-        JobEvent::Finished { note: None },
-    ] {
-        job.apply(event, job.accepted_at()).expect("it follows");
-    }
-    assert!(job.owes_unlock());
-    job
-}
-
-/// A job whose step `at` has begun.
-fn at_step(kind: JobKind, id: &str, release: LockRelease, at: Step) -> Job {
-    let clock = ManualClock::default();
-    let now = crate::ports::Clock::now(&clock);
-    let policy = FailurePolicy {
-        release,
-        ..FailurePolicy::default()
-    };
-    let mut job = Job::accepted(request(kind, id, Transfer::ByAgent), policy, now);
-    job.apply(JobEvent::Started { artifact_name: None }, now)
-        .expect("it begins");
-    for step in job.plan() {
-        job.apply(JobEvent::StepStarted { step: *step }, now)
-            .expect("it follows");
-        if *step == at {
-            return job;
-        }
-        let report = StepReport::default();
-        job.apply(JobEvent::StepSucceeded { step: *step, report }, now)
-            .expect("it follows");
-    }
-    panic!("{at} is no step of the plan");
-}
-
-#[test]
-fn a_job_that_was_at_work_when_the_agent_died_is_brought_to_its_end() {
-    for kind in JobKind::ALL {
-        for release in LockRelease::ALL {
-            for step in kind.plan(Transfer::ByAgent, release) {
-                let bench = Bench::new(Setup::default());
-                let mut job = at_step(kind, "j", release, *step);
-                if *step == Step::Upload {
-                    let now = job.accepted_at();
-                    for event in [
-                        JobEvent::ObjectNamed {
-                            filename: "a.tar.gz".to_owned(),
-                        },
-                        JobEvent::UploadOpened {
-                            upload_id: "u".to_owned(),
-                        },
-                    ] {
-                        job.apply(event, now).expect("it uploads");
-                    }
-                }
-                block_on(bench.jobs.insert(&job)).expect("writable");
-                block_on(bench.service.recover()).expect("readable");
-                assert!(
-                    !bench.view(&job.key()).status.is_finished(),
-                    "it is RUNNING from the first moment"
-                );
-                bench.spawner.run_until_stalled();
-                let view = bench.view(&job.key());
-                let case = format!("{kind} {release:?} {step}");
-                assert_eq!(view.status.outcome(), Some(Outcome::Interrupted), "{case}");
-                let message = view.error_message().unwrap_or_default();
-                assert_eq!(
-                    message,
-                    format!("{step}: interrupted by a restart of the agent"),
-                    "{case}"
-                );
-                let mut expected = vec![format!("end leftover of {kind}/j")];
-                let plan = job.plan();
-                let at = plan.iter().position(|known| known == step).expect("of the plan");
-                if *step != Step::Prepare {
-                    let owed = plan[at..].iter().filter(|step| step.is_owed());
-                    expected.extend(owed.map(ToString::to_string));
-                }
-                if *step == Step::Upload {
-                    expected.push("discard upload of prefix/a.tar.gz [\"u\"]".to_owned());
-                }
-                assert_eq!(bench.diary(), expected, "{case}");
-                let told = bench.variable(kind.unlock_phase(), "BACKUP_AGENT_LOCK");
-                let unlocks = expected.contains(&kind.unlock_phase().to_string());
-                assert_eq!(told.is_some(), unlocks, "{case}");
-                assert!(told.is_none_or(|told| told == "unknown"), "{case}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_job_that_waited_when_the_agent_died_waits_again_and_runs() {
-    let bench = Bench::new(Setup::default());
-    let now = crate::ports::Clock::now(bench.clock.as_ref());
-    let job = Job::accepted(
-        request(JobKind::Backup, "j", Transfer::ByAgent),
-        FailurePolicy::default(),
-        now,
-    );
-    block_on(bench.jobs.insert(&job)).expect("writable");
-    block_on(bench.service.recover()).expect("readable");
-    bench.spawner.run_until_stalled();
-    assert_eq!(bench.view(&job.key()).status, JobStatus::Succeeded);
 }
 
 #[test]
