@@ -300,3 +300,46 @@ async fn a_key_that_is_missing_or_wrong_stops_the_agent_and_loses_nothing() {
     }
     assert_eq!(store(place.path()).unsettled().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_bound_that_nothing_can_satisfy_holds_nobody_up() {
+    let place = tempfile::tempdir().unwrap();
+    let bounds = FileJobStoreSettings {
+        max_finished_jobs: 1,
+        ..settings(place.path())
+    };
+    drop(FileJobStore::open(bounds.clone()).unwrap());
+    // Nobody can remove these as files, whoever he is.
+    for name in ["backup.x", "backup.y", "backup.z"] {
+        fs::create_dir(place.path().join("state/finished").join(name)).unwrap();
+    }
+    let kept = FileJobStore::open(bounds).unwrap();
+    let mut open = job("j");
+    open.apply(JobEvent::Started { artifact_name: None }, open.accepted_at())
+        .unwrap();
+    let update = tokio::time::timeout(Duration::from_secs(20), kept.update(&open));
+    update.await.expect("it does not hang").unwrap();
+}
+
+#[tokio::test]
+async fn an_id_that_is_used_again_is_as_young_as_its_new_job() {
+    let place = tempfile::tempdir().unwrap();
+    let bounds = FileJobStoreSettings {
+        max_finished_jobs: 3,
+        ..settings(place.path())
+    };
+    let kept = FileJobStore::open(bounds).unwrap();
+    let run = async |id: &str| {
+        kept.insert(&job(id)).await.unwrap();
+        kept.update(&finished(id)).await.unwrap();
+    };
+    // With the fourth the oldest goes, and the others are remembered as the next to go.
+    for id in ["a", "b", "c", "d"] {
+        run(id).await;
+    }
+    assert!(kept.remove(&key("b")).await.unwrap());
+    run("b").await;
+    run("e").await;
+    assert!(kept.find(&key("b")).await.unwrap().is_some(), "c is older");
+    assert!(kept.find(&key("c")).await.unwrap().is_none());
+}
