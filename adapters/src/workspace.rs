@@ -77,9 +77,18 @@ impl Workspace for LocalWorkspace {
         self.work(move |state| state.check(&place)).await
     }
 
-    async fn prepare_restore(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError> {
+    async fn plan_restore(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError> {
         let place = place.clone();
-        self.work(move |state| state.prepare(&place)).await
+        self.work(move |state| state.plan(&place)).await
+    }
+
+    async fn prepare_restore(
+        &self,
+        place: &RestorePlace,
+        planned: &PreparedRestore,
+    ) -> Result<PreparedRestore, WorkspaceError> {
+        let (place, planned) = (place.clone(), planned.clone());
+        self.work(move |state| state.prepare(&place, planned)).await
     }
 
     async fn place_restore(

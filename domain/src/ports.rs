@@ -20,7 +20,7 @@ pub use job_api::{CancelError, JobApi, RemoveError, StartError, UnlockError};
 pub use job_store::{JobStore, JobStoreError};
 pub use script_runner::{ScriptError, ScriptOutcome, ScriptRunner};
 pub use spawner::{JobFuture, Spawner};
-pub use workspace::{PreparedRestore, RestorePlace, Workspace, WorkspaceError};
+pub use workspace::{PreparedRestore, RestoreDirectory, RestorePlace, Workspace, WorkspaceError};
 
 #[cfg(any(test, feature = "test-doubles"))]
 pub use {

@@ -23,7 +23,10 @@ use crate::{
     artifact::NamePattern,
     job::{ExitReason, Job, JobId, JobKey, ScriptLog},
     plan::{JobKind, Phase, Transfer},
-    ports::{Clock, Halt, JobFuture, JobStore, JobStoreError, ScriptError, ScriptOutcome, ScriptRunner, Spawner},
+    ports::{
+        Clock, Halt, JobFuture, JobStore, JobStoreError, PreparedRestore, RestoreDirectory, ScriptError, ScriptOutcome,
+        ScriptRunner, Spawner,
+    },
     request::{DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceDraft},
     script::ScriptCall,
     secret::Secret,
@@ -341,4 +344,14 @@ pub fn request_for_database(kind: JobKind, id: &str, database: &str) -> JobReque
 #[must_use]
 pub fn shared<T: Default>() -> Arc<T> {
     Arc::new(T::default())
+}
+
+/// What is made for a restore's file.
+#[must_use]
+pub fn prepared_restore() -> PreparedRestore {
+    PreparedRestore {
+        download: "/r/j/.part".into(),
+        file: Some((1, 2)),
+        directory: RestoreDirectory::Made((1, 3)),
+    }
 }

@@ -15,6 +15,7 @@ mod file_destination;
 mod generations;
 mod harness;
 mod ids;
+mod instants;
 mod large;
 mod logs;
 mod parameters;

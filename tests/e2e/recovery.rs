@@ -161,6 +161,35 @@ fn an_upload_that_was_cut_off_leaves_no_parts() {
 }
 
 #[test]
+fn a_download_that_was_cut_off_leaves_nothing() {
+    let store = S3Server::start();
+    store.put("object", &vec![7; 8 << 20]);
+    let mut agent = Agent::start(|_| {});
+    store.hold_after(3 << 20);
+    agent.accept(Kind::Restore, &start(Kind::Restore, "job", &store.destination()));
+    store.wait_until_silent();
+    let restore = agent.place.restore();
+    let half = || std::fs::read_dir(&restore).expect("it is there").count();
+    wait_until("a part of the file is there", || half() > 0);
+    agent.die();
+    assert!(half() > 0, "the test must cut a download off");
+    store.release();
+    agent.start_again();
+    let job = agent.finished(Kind::Restore, "job");
+    assert_eq!(
+        (&job["outcome"], &job["lock_released"]),
+        (&json!("interrupted"), &json!(true)),
+        "{job}"
+    );
+    assert_eq!(
+        agent.place.ran(Kind::Restore, "job"),
+        expected(Kind::Restore, "pre-restore-lock")
+    );
+    assert_eq!(half(), 0, "what was downloaded is removed");
+    agent.succeed(Kind::Restore, &start(Kind::Restore, "again", &store.destination()));
+}
+
+#[test]
 fn finished_jobs_and_waiting_ones_outlive_the_agent() {
     let mut agent = Agent::start(|env| {
         env.set("max_job_number", "1");

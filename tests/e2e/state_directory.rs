@@ -172,6 +172,86 @@ fn a_full_disk_refuses_new_jobs_and_unlocks_those_at_work() {
     agent.succeed(Kind::Backup, &backup("refused", &store));
 }
 
+#[test]
+fn a_directory_that_becomes_read_only_refuses_new_jobs_and_unlocks_those_at_work() {
+    let place = tempfile::tempdir().expect("a temporary directory can be made");
+    let state = place.path().join("state");
+    let mut agent = Agent::start(|env| {
+        env.set("state_directory", &state);
+    });
+    let store = file_store(&agent.place);
+    agent.succeed(Kind::Backup, &backup("earlier", &store));
+    agent.place.hold(Kind::Backup, "job", "backup");
+    agent.accept(Kind::Backup, &backup("job", &store));
+    agent.place.wait_held(Kind::Backup, "job", "backup");
+    let Some(mount) = ReadOnly::over(&state) else {
+        return crate::harness::leave_out("the read-only directory", "no file system can be mounted here");
+    };
+    let refused = agent.request(Kind::Backup, &backup("refused", &store));
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert!(
+        refused.text().to_lowercase().contains("read-only"),
+        "{}",
+        refused.text()
+    );
+    agent.place.release(Kind::Backup, "job", "backup");
+    let job = agent.finished(Kind::Backup, "job");
+    assert_eq!(
+        (&job["outcome"], &job["lock_released"]),
+        (&json!("failed"), &json!(true)),
+        "{job}"
+    );
+    assert_eq!(agent.job(Kind::Backup, "earlier")["status"], "SUCCEEDED");
+    agent.die();
+    let output = agent.command(&[]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains(&state.display().to_string()) && text.to_lowercase().contains("read-only"),
+        "{text}"
+    );
+    drop(mount);
+    agent.start_again();
+    // Its end could not be written down: what is known is that it was at work.
+    let job = agent.finished(Kind::Backup, "job");
+    assert_eq!(
+        (&job["outcome"], &job["lock_released"]),
+        (&json!("interrupted"), &json!(true)),
+        "{job}"
+    );
+    assert_eq!(agent.job(Kind::Backup, "earlier")["status"], "SUCCEEDED");
+    agent.succeed(Kind::Backup, &backup("refused", &store));
+}
+
+/// Makes a directory read-only for all who open something in it from now on, until it is dropped.
+struct ReadOnly(std::path::PathBuf);
+
+impl ReadOnly {
+    fn over(directory: &Path) -> Option<Self> {
+        let mount = |arguments: &[&str]| {
+            let mounted = std::process::Command::new("mount")
+                .args(arguments)
+                .arg(directory)
+                .output();
+            mounted.is_ok_and(|output| output.status.success())
+        };
+        let path = directory.to_str().expect("a temporary path is text");
+        let is_over = mount(&["--bind", path]).then(|| Self(directory.to_owned()))?;
+        mount(&["-o", "remount,bind,ro"]).then_some(is_over)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        unmount(&self.0);
+    }
+}
+
+fn unmount(path: &Path) {
+    let unmounted = std::process::Command::new("umount").arg("-l").arg(path).output();
+    drop(unmounted);
+}
+
 /// A small file system that the test may fill; it vanishes with the value.
 struct Tmpfs {
     path: tempfile::TempDir,
@@ -192,10 +272,6 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.path.path())
-            .output();
-        drop(unmounted);
+        unmount(self.path.path());
     }
 }

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::ports::{PreparedRestore, RestorePlace, WorkspaceError};
+use domain::ports::{PreparedRestore, RestoreDirectory, RestorePlace, WorkspaceError};
 use nix::libc;
 use uuid::Uuid;
 
@@ -55,28 +55,44 @@ impl State {
         }
     }
 
+    /// What is to be made.
+    pub(super) fn plan(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError> {
+        let paths = self.paths(place)?;
+        Ok(PreparedRestore {
+            directory: match is_real_directory(&paths.directory)? {
+                true => RestoreDirectory::WasThere,
+                false => RestoreDirectory::Planned,
+            },
+            download: paths.directory.join(format!(".{}{DOWNLOAD_ENDING}", Uuid::new_v4())),
+            file: None,
+        })
+    }
+
     /// Makes the job's own directory if need be, and an empty file in it.
-    pub(super) fn prepare(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError> {
+    pub(super) fn prepare(
+        &self,
+        place: &RestorePlace,
+        planned: PreparedRestore,
+    ) -> Result<PreparedRestore, WorkspaceError> {
         let paths = self.paths(place)?;
         let directory = make_directory(&paths)?;
-        let download = paths.directory.join(format!(".{}{DOWNLOAD_ENDING}", Uuid::new_v4()));
         let made = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&download)
+            .open(&planned.download)
             .and_then(|file| file.metadata());
         match made {
             Ok(found) => Ok(PreparedRestore {
-                file: identity(&found),
-                download,
+                file: Some(identity(&found)),
                 directory,
+                ..planned
             }),
             Err(error) => {
-                if directory.is_some() {
+                if let RestoreDirectory::Made(_) = directory {
                     let _ = fs::remove_dir(&paths.directory);
                 }
-                Err(fault("cannot make", &download, &error))
+                Err(fault("cannot make", &planned.download, &error))
             }
         }
     }
@@ -95,7 +111,7 @@ impl State {
                 .map(|error| error.0))
         });
         placed.inspect_err(|_| {
-            if let Err(error) = discard_file(&prepared.download, prepared.file) {
+            if let Err(error) = discard_download(prepared) {
                 tracing::debug!(%error, "a download stays behind");
             }
         })
@@ -107,11 +123,10 @@ impl State {
         let paths = self.paths(place)?;
         let faults: Vec<String> = [
             discard_links(&paths, prepared),
-            discard_file(&prepared.download, prepared.file),
-            discard_file(&paths.file, prepared.file),
-            prepared
-                .directory
-                .map_or(Ok(()), |made| discard_directory(&paths.directory, made)),
+            discard_download(prepared),
+            // One that was only planned has no other name yet.
+            prepared.file.map_or(Ok(()), |file| discard_file(&paths.file, file)),
+            discard_directory(&paths.directory, prepared.directory),
         ]
         .into_iter()
         .filter_map(|result| result.err().map(|error| error.0))
@@ -154,8 +169,7 @@ impl State {
     }
 }
 
-/// Returns what the directory is, if it was not there before.
-fn make_directory(paths: &Paths) -> Result<Option<(u64, u64)>, WorkspaceError> {
+fn make_directory(paths: &Paths) -> Result<RestoreDirectory, WorkspaceError> {
     let access = Access::of(&paths.root)?;
     // Nobody else comes in before it is as it has to be.
     match DirBuilder::new().mode(0o700).create(&paths.directory) {
@@ -169,11 +183,11 @@ fn make_directory(paths: &Paths) -> Result<Option<(u64, u64)>, WorkspaceError> {
                     let _ = fs::remove_dir(&paths.directory);
                     fault("cannot set owner and permissions of", &paths.directory, &error)
                 })?;
-            Ok(Some(identity(&made)))
+            Ok(RestoreDirectory::Made(identity(&made)))
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             is_real_directory(&paths.directory)?;
-            Ok(None)
+            Ok(RestoreDirectory::WasThere)
         }
         Err(error) => Err(fault("cannot make", &paths.directory, &error)),
     }
@@ -222,7 +236,7 @@ fn place_file(
         .open(download)
         .map_err(|error| fault("cannot open", download, &error))?;
     let found = file.metadata().map_err(cannot_set)?;
-    if !found.is_file() || identity(&found) != prepared.file {
+    if !found.is_file() || Some(identity(&found)) != prepared.file {
         return Err(WorkspaceError(format!(
             "{}: {} has taken the place of the download, and was left alone; see who writes to this directory",
             download.display(),
@@ -274,6 +288,14 @@ fn sync_directory(directory: &Path) {
     }
 }
 
+/// Nobody else uses its name; where it is known which file it is, another is left alone all the same.
+fn discard_download(prepared: &PreparedRestore) -> Result<(), WorkspaceError> {
+    match prepared.file {
+        Some(file) => discard_file(&prepared.download, file),
+        None => remove(&prepared.download),
+    }
+}
+
 fn discard_file(path: &Path, placed: (u64, u64)) -> Result<(), WorkspaceError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() && identity(&found) == placed => remove(path),
@@ -286,7 +308,7 @@ fn discard_file(path: &Path, placed: (u64, u64)) -> Result<(), WorkspaceError> {
 /// A link to a file that is not the agent's is not either.
 fn discard_links(paths: &Paths, prepared: &PreparedRestore) -> Result<(), WorkspaceError> {
     let is_ours = match fs::symlink_metadata(&paths.file) {
-        Ok(found) => found.is_file() && identity(&found) == prepared.file,
+        Ok(found) => found.is_file() && Some(identity(&found)) == prepared.file,
         Err(error) if is_absence(&error) => true,
         Err(error) => return Err(fault("cannot look at", &paths.file, &error)),
     };
@@ -296,10 +318,15 @@ fn discard_links(paths: &Paths, prepared: &PreparedRestore) -> Result<(), Worksp
     links.filter(points_there).try_for_each(|link| remove(&link))
 }
 
-/// Only a directory that the agent made, and that nobody else uses.
-fn discard_directory(directory: &Path, made: (u64, u64)) -> Result<(), WorkspaceError> {
-    // A number alone is not enough: that of what was removed is soon given to something new.
-    if look(directory)?.is_none_or(|found| !found.is_dir() || identity(&found) != made) {
+/// Only a directory that the agent made, or was about to make, and that nobody else uses.
+fn discard_directory(directory: &Path, made: RestoreDirectory) -> Result<(), WorkspaceError> {
+    let found = look(directory)?.filter(|found| found.is_dir());
+    let is_ours = found.is_some_and(|found| match made {
+        RestoreDirectory::WasThere => false,
+        RestoreDirectory::Planned => true,
+        RestoreDirectory::Made(made) => identity(&found) == made,
+    });
+    if !is_ours {
         return Ok(());
     }
     match fs::remove_dir(directory) {

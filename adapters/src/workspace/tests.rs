@@ -69,12 +69,18 @@ impl Place {
         LocalWorkspace::new(self.workspace.state.settings.clone())
     }
 
+    /// Makes the directory and the file.
+    async fn prepare(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError> {
+        let planned = self.workspace.plan_restore(place).await?;
+        self.workspace.prepare_restore(place, &planned).await
+    }
+
     /// Makes the directory and the file, and writes what a download would.
     async fn download(&self, place: &RestorePlace) -> PreparedRestore {
-        let prepared = self.workspace.prepare_restore(place).await.unwrap();
+        let prepared = self.prepare(place).await.unwrap();
         let found = look(&prepared.download);
         assert!(found.is_file() && found.len() == 0);
-        assert_eq!((mode(&found), (found.dev(), found.ino())), (0o600, prepared.file));
+        assert_eq!((mode(&found), Some((found.dev(), found.ino()))), (0o600, prepared.file));
         fs::write(&prepared.download, "download").unwrap();
         prepared
     }

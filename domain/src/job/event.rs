@@ -26,9 +26,9 @@ pub enum JobEvent {
         /// The store's own name for the upload.
         upload_id: String,
     },
-    /// A place was made for the file to restore.
+    /// A place is about to be made for the file to restore, or was made.
     RestorePrepared {
-        /// What was made, by which it is recognised when it is to be removed.
+        /// By which it is recognised when it is to be removed.
         prepared: PreparedRestore,
     },
     /// A step ended well.
@@ -84,11 +84,7 @@ impl JobEvent {
 
         let report = StepReport::default;
         let cause = FailureCause::Error("it broke".to_owned());
-        let prepared = PreparedRestore {
-            download: "/r/j/.part".into(),
-            file: (1, 2),
-            directory: None,
-        };
+        let prepared = crate::testing::prepared_restore();
         vec![
             Self::Started { artifact_name: None },
             Self::StepStarted { step },

@@ -28,13 +28,25 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// If something is in the way; nothing was touched.
     async fn check_restore(&self, place: &RestorePlace) -> Result<(), WorkspaceError>;
 
-    /// Makes the job's own directory below `directory_restore`, if it is not there, and an empty file
-    /// in it to download to.
+    /// What [`Workspace::prepare_restore`] is about to make, so that it can be written down before it
+    /// is there. Makes nothing.
     ///
     /// # Errors
     ///
-    /// If the directory could not be made.
-    async fn prepare_restore(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError>;
+    /// If the directories cannot be looked at.
+    async fn plan_restore(&self, place: &RestorePlace) -> Result<PreparedRestore, WorkspaceError>;
+
+    /// Makes the job's own directory below `directory_restore`, if it is not there, and an empty file
+    /// in it to download to, as planned.
+    ///
+    /// # Errors
+    ///
+    /// If one of them could not be made.
+    async fn prepare_restore(
+        &self,
+        place: &RestorePlace,
+        planned: &PreparedRestore,
+    ) -> Result<PreparedRestore, WorkspaceError>;
 
     /// Gives a complete download its final name, and the owner, group and permissions by which
     /// scripts can read it; and makes the link where the scripts of the first generation look. Returns
@@ -68,15 +80,27 @@ pub struct RestorePlace {
     pub filename: String,
 }
 
-/// What was made for a restore's file. Device and inode tell it from what others have put in its place.
+/// What is made for a restore's file. Device and inode tell it from what others have put in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedRestore {
-    /// The file to download to.
+    /// The file to download to, whose name nobody else uses.
     pub download: PathBuf,
-    /// Device and inode of that file, which it keeps when it gets its final name.
-    pub file: (u64, u64),
-    /// Device and inode of the job's own directory; none if it was there before.
-    pub directory: Option<(u64, u64)>,
+    /// Device and inode of that file, which it keeps when it gets its final name; none as long as it
+    /// is only planned.
+    pub file: Option<(u64, u64)>,
+    /// The job's own directory.
+    pub directory: RestoreDirectory,
+}
+
+/// A job's own directory below `directory_restore`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreDirectory {
+    /// It was there before, and stays.
+    WasThere,
+    /// It is to be made.
+    Planned,
+    /// It was made, with this device and inode.
+    Made((u64, u64)),
 }
 
 /// The directories were not as they have to be; the text is a whole message.

@@ -7,7 +7,7 @@ use crate::{
     artifact::{Found, ObjectKey, ObjectNames, Staging, choose},
     job::{ArtifactReport, FailureCause, Job, JobEvent, StepReport},
     plan::{Phase, Role, Step, Transfer},
-    ports::{Halt, RestorePlace, ScriptError},
+    ports::{Halt, PreparedRestore, RestorePlace, ScriptError},
     request::{JobRequest, Work},
     script::{Course, LockState, call},
 };
@@ -194,14 +194,17 @@ async fn download(service: &JobService, recorder: &Arc<Recorder>, halt: &Halt) -
     let Ports { blobs, workspace, .. } = &service.inner.ports;
     let store = &job.request().destination.store;
     let key = ObjectKey::new(store.prefix(), &place.filename);
-    let prepared = workspace.prepare_restore(&place).await.map_err(|e| error(e.0))?;
-    let event = JobEvent::RestorePrepared {
-        prepared: prepared.clone(),
-    };
-    // Kept in any case: at the end of the job it is removed.
+    let not_recorded = |problem| error(format!("the download could not be recorded: {problem}"));
+    let planned = workspace.plan_restore(&place).await.map_err(|e| error(e.0))?;
+    // Whatever happens from here on, at the end of the job it is removed.
+    let event = prepared_as(&planned);
+    recorder.record(event).await.map_err(not_recorded)?;
+    let prepared = workspace.prepare_restore(&place, &planned).await;
+    let prepared = prepared.map_err(|e| error(e.0))?;
+    let event = prepared_as(&prepared);
     if let Err(problem) = recorder.record(event.clone()).await {
         recorder.keep(event);
-        return Err(error(format!("the download could not be recorded: {problem}")));
+        return Err(not_recorded(problem));
     }
     blobs
         .download(store, &key, &prepared.download, halt)
@@ -215,6 +218,11 @@ async fn download(service: &JobService, recorder: &Arc<Recorder>, halt: &Halt) -
         note,
         ..StepReport::default()
     })
+}
+
+fn prepared_as(prepared: &PreparedRestore) -> JobEvent {
+    let prepared = prepared.clone();
+    JobEvent::RestorePrepared { prepared }
 }
 
 /// Removes what was put into `directory_restore`, by this agent or an earlier one.

@@ -71,6 +71,38 @@ impl Agent {
         self.start_again();
     }
 
+    /// Changes the variables with which the agent is started again.
+    pub(crate) fn configure(&mut self, configure: impl FnOnce(&mut Environment, &Place)) {
+        configure(&mut self.environment, &self.place);
+    }
+
+    /// Starts the agent again, which may die on the way; says whether it came so far that it listens.
+    #[track_caller]
+    pub(crate) fn start_again_if_it_lives(&mut self) -> bool {
+        let (process, log) = spawn(&self.environment, &self.place);
+        (self.process, self.log) = (process, log);
+        wait_for("the agent listens, or dies", || {
+            if self.has_ended() {
+                return Some(false);
+            }
+            self.address = address_in(&self.log())?;
+            Some(true)
+        })
+    }
+
+    /// Whether the agent has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.process.try_wait().expect("the agent is our child");
+        ended.is_some()
+    }
+
+    /// As [`Agent::call`]; none if the agent dies meanwhile, or is dead.
+    pub(crate) fn try_call(&self, method: &str, path: &str, body: &[u8]) -> Option<Response> {
+        let mut connection = Connection::try_open(self.address).ok()?;
+        connection.send(&self.message(method, path, &[&self.authorization()], body));
+        connection.try_receive(false).ok()
+    }
+
     /// Runs another command of the agent's binary, with the same variables.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         run_agent(arguments, &self.environment, self.place.root())
@@ -114,6 +146,13 @@ impl Agent {
 
     /// Sends a request on a connection of its own and leaves the answer to be read.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Connection {
+        let mut connection = Connection::open(self.address);
+        connection.send(&self.message(method, path, headers, body));
+        connection
+    }
+
+    /// A request as it goes over the wire.
+    fn message(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
             self.address
@@ -127,9 +166,7 @@ impl Agent {
             head.push_str("\r\n");
         }
         head.push_str("\r\n");
-        let mut connection = Connection::open(self.address);
-        connection.send(&[head.as_bytes(), body].concat());
-        connection
+        [head.as_bytes(), body].concat()
     }
 
     /// The `Authorization` line that lets a request in.
@@ -249,12 +286,7 @@ impl Drop for Agent {
 /// Starts the agent and waits until it listens.
 #[track_caller]
 fn launch(environment: &Environment, place: &Place) -> (Child, Arc<Mutex<String>>, SocketAddr) {
-    let mut process = agent_command(&[], environment, place.root())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the agent's binary can be run");
-    let log = collect(process.stderr.take().expect("stderr is piped"));
+    let (mut process, log) = spawn(environment, place);
     let address = wait_for("the agent logs its address", || {
         let text = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Ok(Some(status)) = process.try_wait() {
@@ -263,6 +295,16 @@ fn launch(environment: &Environment, place: &Place) -> (Child, Arc<Mutex<String>
         address_in(&text)
     });
     (process, log, address)
+}
+
+fn spawn(environment: &Environment, place: &Place) -> (Child, Arc<Mutex<String>>) {
+    let mut process = agent_command(&[], environment, place.root())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the agent's binary can be run");
+    let log = collect(process.stderr.take().expect("stderr is piped"));
+    (process, log)
 }
 
 fn collect(stderr: ChildStderr) -> Arc<Mutex<String>> {

@@ -5,9 +5,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -16,15 +17,20 @@ use tokio::{
 };
 
 /// A stream that breaks once as many bytes have been written to it as `budget` allows. The budget
-/// may be shared; [`i64::MAX`] is as good as none.
+/// may be shared; [`i64::MAX`] is as good as none. While `is_holding`, it falls silent instead.
 pub(super) struct LimitedStream {
     inner: TcpStream,
     budget: Arc<AtomicI64>,
+    is_holding: Arc<AtomicBool>,
 }
 
 impl LimitedStream {
-    pub(super) fn new(inner: TcpStream, budget: Arc<AtomicI64>) -> Self {
-        Self { inner, budget }
+    pub(super) fn new(inner: TcpStream, budget: Arc<AtomicI64>, is_holding: Arc<AtomicBool>) -> Self {
+        Self {
+            inner,
+            budget,
+            is_holding,
+        }
     }
 }
 
@@ -43,6 +49,14 @@ impl AsyncWrite for LimitedStream {
         let allowed = usize::try_from(self.budget.load(Ordering::SeqCst))
             .unwrap_or(0)
             .min(bytes.len());
+        if allowed == 0 && !bytes.is_empty() && self.is_holding.load(Ordering::SeqCst) {
+            let waker = context.waker().clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                waker.wake();
+            });
+            return Poll::Pending;
+        }
         if allowed == 0 && !bytes.is_empty() {
             // The next connection is a good one.
             self.budget.store(i64::MAX, Ordering::SeqCst);

@@ -57,18 +57,20 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the agent accepts connections");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a time limit can be set");
-        stream
-            .set_write_timeout(Some(PATIENCE))
-            .expect("a time limit can be set");
-        stream.set_nodelay(true).expect("small writes can leave at once");
-        Self {
+        Self::try_open(address).expect("the agent accepts connections")
+    }
+
+    /// None if nobody accepts it.
+    pub(crate) fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        // Small writes can leave at once.
+        stream.set_nodelay(true)?;
+        Ok(Self {
             stream,
             received: Vec::new(),
-        }
+        })
     }
 
     /// Sends bytes. A server that has answered already may have closed its side: that is no fault of

@@ -68,7 +68,7 @@ struct Shared {
     root: PathBuf,
     faults: Mutex<Vec<(&'static str, usize, Fault)>>,
     requests: Mutex<Vec<String>>,
-    is_holding: AtomicBool,
+    is_holding: Arc<AtomicBool>,
     /// How many bytes may still be answered before a connection breaks.
     budget: Arc<AtomicI64>,
 }
@@ -85,7 +85,7 @@ impl S3Server {
             root: root.path().to_owned(),
             faults: Mutex::default(),
             requests: Mutex::default(),
-            is_holding: AtomicBool::new(false),
+            is_holding: Arc::default(),
             budget: Arc::new(AtomicI64::new(i64::MAX)),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
@@ -177,6 +177,21 @@ impl S3Server {
         self.shared.budget.store(bytes, Ordering::SeqCst);
     }
 
+    /// Falls silent after this many more bytes of answers, until the test lets go; then one
+    /// connection breaks.
+    pub(crate) fn hold_after(&self, bytes: i64) {
+        self.shared.is_holding.store(true, Ordering::SeqCst);
+        self.break_after(bytes);
+    }
+
+    /// Waits until that has happened.
+    #[track_caller]
+    pub(crate) fn wait_until_silent(&self) {
+        wait_until("the store falls silent", || {
+            self.shared.budget.load(Ordering::SeqCst) == 0
+        });
+    }
+
     /// Stops the server, in the middle of what it is doing.
     pub(crate) fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
@@ -210,7 +225,7 @@ fn serve(listener: std::net::TcpListener, shared: &Arc<Shared>, mut stopped: one
                 _ = &mut stopped => return,
                 accepted = listener.accept() => accepted.expect("a connection can be accepted").0,
             };
-            let stream = LimitedStream::new(stream, Arc::clone(&shared.budget));
+            let stream = LimitedStream::new(stream, Arc::clone(&shared.budget), Arc::clone(&shared.is_holding));
             let (service, shared) = (service.clone(), Arc::clone(shared));
             let answer = service_fn(move |request| answer(service.clone(), Arc::clone(&shared), request));
             // A client that goes away is its own affair.

@@ -10,7 +10,7 @@ use std::{
 use domain::{
     artifact::ArtifactName,
     job::{ArtifactReport, ExitReason, Failure, FailureCause, JobEvent, ScriptLog, Settlement, StepReport, StopReason},
-    ports::PreparedRestore,
+    ports::{PreparedRestore, RestoreDirectory},
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +34,8 @@ pub(in super::super) enum StoredEvent {
     },
     RestorePrepared {
         download: StoredPath,
-        file: (u64, u64),
-        directory: Option<(u64, u64)>,
+        file: Option<(u64, u64)>,
+        directory: StoredDirectory,
     },
     StepSucceeded {
         step: String,
@@ -141,6 +141,35 @@ pub(in super::super) enum StoredSettlement {
     GivenUp,
 }
 
+/// [`RestoreDirectory`]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in super::super) enum StoredDirectory {
+    WasThere,
+    Planned,
+    Made((u64, u64)),
+}
+
+impl From<RestoreDirectory> for StoredDirectory {
+    fn from(directory: RestoreDirectory) -> Self {
+        match directory {
+            RestoreDirectory::WasThere => Self::WasThere,
+            RestoreDirectory::Planned => Self::Planned,
+            RestoreDirectory::Made(identity) => Self::Made(identity),
+        }
+    }
+}
+
+impl From<StoredDirectory> for RestoreDirectory {
+    fn from(directory: StoredDirectory) -> Self {
+        match directory {
+            StoredDirectory::WasThere => Self::WasThere,
+            StoredDirectory::Planned => Self::Planned,
+            StoredDirectory::Made(identity) => Self::Made(identity),
+        }
+    }
+}
+
 impl From<&JobEvent> for StoredEvent {
     fn from(event: &JobEvent) -> Self {
         match event {
@@ -166,7 +195,7 @@ impl From<&JobEvent> for StoredEvent {
             } => Self::RestorePrepared {
                 download: download.as_path().into(),
                 file: *file,
-                directory: *directory,
+                directory: (*directory).into(),
             },
             JobEvent::StepSucceeded { step, report } => Self::StepSucceeded {
                 step: step_to_text(*step),
@@ -218,7 +247,7 @@ impl TryFrom<StoredEvent> for JobEvent {
                 prepared: PreparedRestore {
                     download: download.into(),
                     file,
-                    directory,
+                    directory: directory.into(),
                 },
             },
             StoredEvent::StepSucceeded { step, report } => Self::StepSucceeded {

@@ -36,7 +36,7 @@ async fn a_new_agent_removes_what_a_dead_one_left_at_any_point() {
             if made_by_a_script {
                 fs::create_dir(place.restore(ID)).unwrap();
             }
-            let prepared = place.workspace.prepare_restore(&restore_place()).await.unwrap();
+            let prepared = place.prepare(&restore_place()).await.unwrap();
             work(&place, &prepared);
             for _ in 0..2 {
                 let result = place.anew().discard_restore(&restore_place(), &prepared).await;
@@ -46,6 +46,44 @@ async fn a_new_agent_removes_what_a_dead_one_left_at_any_point() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_new_agent_removes_what_a_dead_one_had_only_planned() {
+    type Work = fn(&Place, &PreparedRestore);
+    let rows: [(&str, Work); 4] = [
+        ("nothing was made", |_, _| {}),
+        ("the directory was made", |place, _| {
+            fs::create_dir(place.restore(ID)).unwrap()
+        }),
+        ("the file was made", |place, planned| {
+            fs::create_dir(place.restore(ID)).unwrap();
+            fs::write(&planned.download, "").unwrap();
+        }),
+        ("somebody uses the directory", |place, planned| {
+            fs::create_dir(place.restore(ID)).unwrap();
+            fs::write(&planned.download, "").unwrap();
+            fs::write(place.restore(ID).join("other"), "").unwrap();
+        }),
+    ];
+    for (what, work) in rows {
+        let place = Place::new(false);
+        let planned = place.workspace.plan_restore(&restore_place()).await.unwrap();
+        assert!(place.restore_names().is_empty(), "a plan makes nothing");
+        work(&place, &planned);
+        let result = place.anew().discard_restore(&restore_place(), &planned).await;
+        assert_eq!(result, Ok(()), "{what}");
+        let is_used = what.starts_with("somebody");
+        let left: &[&str] = if is_used { &["job-1/", "job-1/other"] } else { &[] };
+        assert_eq!(place.restore_names(), left, "{what}");
+    }
+    // A directory that was there is not the agent's, though it is empty.
+    let place = Place::new(false);
+    fs::create_dir(place.restore(ID)).unwrap();
+    let planned = place.workspace.plan_restore(&restore_place()).await.unwrap();
+    let result = place.anew().discard_restore(&restore_place(), &planned).await;
+    assert_eq!(result, Ok(()));
+    assert_eq!(place.restore_names(), ["job-1/"]);
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ async fn what_cannot_be_removed_is_named_and_the_rest_goes() {
 #[tokio::test]
 async fn a_directory_that_was_made_for_nothing_is_removed() {
     let place = Place::new(false);
-    let prepared = place.workspace.prepare_restore(&restore_place()).await.unwrap();
+    let prepared = place.prepare(&restore_place()).await.unwrap();
     assert!(place.restore(ID).is_dir());
     place
         .workspace

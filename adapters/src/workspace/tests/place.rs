@@ -7,7 +7,7 @@ async fn a_download_gets_its_name_and_a_relative_link() {
         let placed = place.placed().await;
         let found = look(&place.file());
         assert!(found.is_file());
-        assert_eq!(placed.file, (found.dev(), found.ino()));
+        assert_eq!(placed.file, Some((found.dev(), found.ino())));
         assert_eq!(found.nlink(), 1, "the name of the download is gone");
         assert_eq!(fs::read(place.file()).unwrap(), b"download");
         assert_eq!(fs::read_link(place.link()).unwrap(), Path::new(ID).join(FILENAME));

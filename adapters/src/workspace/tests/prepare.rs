@@ -1,3 +1,5 @@
+use domain::ports::RestoreDirectory;
+
 use super::*;
 
 #[tokio::test]
@@ -92,7 +94,7 @@ async fn names_that_lead_elsewhere_are_refused() {
         };
         for result in [
             place.workspace.check_restore(&restore).await,
-            place.workspace.prepare_restore(&restore).await.map(drop),
+            place.prepare(&restore).await.map(drop),
         ] {
             let error = result.unwrap_err().to_string();
             assert!(error.ends_with("is not a file name"), "{filename:?}: {error}");
@@ -110,12 +112,12 @@ async fn the_directory_is_made_like_the_one_above_it() {
             chown(&above, Some(65534), Some(65533)).unwrap();
         }
         fs::set_permissions(&above, Permissions::from_mode(bits)).unwrap();
-        let prepared = place.workspace.prepare_restore(&restore_place()).await.unwrap();
+        let prepared = place.prepare(&restore_place()).await.unwrap();
         let download = &prepared.download;
         let (made, above) = (look(&place.restore(ID)), look(&above));
         assert_eq!(mode(&made), bits, "{bits:o}");
         assert_eq!((made.uid(), made.gid()), (above.uid(), above.gid()), "{bits:o}");
-        assert_eq!(prepared.directory, Some((made.dev(), made.ino())));
+        assert_eq!(prepared.directory, RestoreDirectory::Made((made.dev(), made.ino())));
         assert_eq!(download.parent(), Some(&*place.restore(ID)));
         let name = download.file_name().unwrap().to_str().unwrap();
         assert!(name.starts_with('.') && name.ends_with(".part"), "{name}");
@@ -129,10 +131,11 @@ async fn a_directory_that_is_there_is_left_as_it_is() {
     fs::create_dir(&own).unwrap();
     fs::set_permissions(&own, Permissions::from_mode(0o711)).unwrap();
     fs::write(own.join("other"), "").unwrap();
-    let first = place.workspace.prepare_restore(&restore_place()).await.unwrap();
-    let second = place.workspace.prepare_restore(&restore_place()).await.unwrap();
+    let first = place.prepare(&restore_place()).await.unwrap();
+    let second = place.prepare(&restore_place()).await.unwrap();
     assert_ne!(first.download, second.download);
-    assert_eq!((first.directory, second.directory), (None, None));
+    let kept = RestoreDirectory::WasThere;
+    assert_eq!((first.directory, second.directory), (kept, kept));
     assert_eq!(mode(&look(&own)), 0o711);
     for prepared in [first, second] {
         assert!(look(&prepared.download).is_file());
@@ -146,19 +149,14 @@ async fn no_directory_is_made_where_something_else_is() {
     for thing in THINGS.into_iter().filter(|thing| *thing != "a directory") {
         let place = Place::new(true);
         make(thing, &place.restore(ID));
-        let error = place.workspace.prepare_restore(&restore_place()).await.unwrap_err();
+        let error = place.prepare(&restore_place()).await.unwrap_err();
         let error = error.to_string();
         assert!(error.contains("/restore/job-1: "), "{thing}: {error}");
         assert_eq!(place.restore_names(), [ID], "{thing}");
     }
     let place = Place::new(true);
     fs::remove_dir(place.restore("")).unwrap();
-    let error = place
-        .workspace
-        .prepare_restore(&restore_place())
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = place.prepare(&restore_place()).await.unwrap_err().to_string();
     assert!(error.contains("/restore: ") && error.contains("make it"), "{error}");
 }
 

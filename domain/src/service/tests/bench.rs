@@ -15,7 +15,7 @@ use crate::{
     request::JobRequest,
     script::{Directories, ScriptCall},
     service::{JobService, Ports, ServiceSettings},
-    testing::{FakeJobStore, ManualClock, ManualSpawner, block_on, shared},
+    testing::{FakeJobStore, ManualClock, ManualSpawner, block_on, prepared_restore, shared},
 };
 
 /// The length of the artifact that every backup makes.
@@ -313,13 +313,17 @@ fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
     mock.expect_check_restore()
         .returning(move |_| set.call("check_restore"));
     let set = setup.clone();
-    mock.expect_prepare_restore().returning(move |place| {
-        set.call("prepare_restore")?;
+    mock.expect_plan_restore().returning(move |place| {
+        set.call("plan_restore")?;
         Ok(PreparedRestore {
             download: format!("/r/{}/.part", place.id).into(),
-            file: (1, 2),
-            directory: None,
+            ..prepared_restore()
         })
+    });
+    let set = setup.clone();
+    mock.expect_prepare_restore().returning(move |_, planned| {
+        set.call("prepare_restore")?;
+        Ok(planned.clone())
     });
     let (set, to) = (setup.clone(), diary.clone());
     mock.expect_place_restore().returning(move |place, _| {

@@ -9,9 +9,11 @@ use super::bench::{Bench, Failing, Setup, key};
 use crate::{
     job::{FailureCause, JobKey, JobStatus, JobView, LockRecord, Outcome},
     plan::{JobKind, LockRelease, Phase, Role, Step, Transfer},
-    ports::{CancelError, JobApi, JobStore, MockBlobStore, MockWorkspace, PreparedRestore, RemoveError, UnlockError},
+    ports::{CancelError, JobApi, JobStore, MockBlobStore, MockWorkspace, RemoveError, UnlockError},
     service::{JobService, Ports, ServiceSettings},
-    testing::{FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, request, shared},
+    testing::{
+        FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, prepared_restore, request, shared,
+    },
 };
 
 /// A service whose scripts end only when they are let, or are told to halt.
@@ -38,13 +40,10 @@ impl Gated {
         workspace.expect_check_restore().returning(|_| Ok(()));
         workspace.expect_discard_restore().returning(|_, _| Ok(()));
         workspace.expect_place_restore().returning(|_, _| Ok(None));
-        workspace.expect_prepare_restore().returning(|_| {
-            Ok(PreparedRestore {
-                download: "/r/x".into(),
-                file: (0, 0),
-                directory: None,
-            })
-        });
+        workspace.expect_plan_restore().returning(|_| Ok(prepared_restore()));
+        workspace
+            .expect_prepare_restore()
+            .returning(|_, planned| Ok(planned.clone()));
         let mut settings = ServiceSettings::default();
         change(&mut settings);
         let ports = Ports {

@@ -7,9 +7,12 @@ use crate::{
     artifact::NamePattern,
     job::{JobKey, JobStatus},
     plan::{JobKind, Phase},
-    ports::{JobApi, MockBlobStore, MockWorkspace, PreparedRestore, StartError},
+    ports::{JobApi, MockBlobStore, MockWorkspace, StartError},
     service::{JobService, Ports, QueueLimits, ServiceSettings},
-    testing::{FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, request_for_database, shared},
+    testing::{
+        FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, prepared_restore, request_for_database,
+        shared,
+    },
 };
 
 /// A service whose scripts end only when they are let.
@@ -33,13 +36,10 @@ impl Queue {
             .expect_staging()
             .returning(|_, _| Ok(crate::artifact::Staging::default()));
         workspace.expect_check_restore().returning(|_| Ok(()));
-        workspace.expect_prepare_restore().returning(|_| {
-            Ok(PreparedRestore {
-                download: "/r/x".into(),
-                file: (0, 0),
-                directory: None,
-            })
-        });
+        workspace.expect_plan_restore().returning(|_| Ok(prepared_restore()));
+        workspace
+            .expect_prepare_restore()
+            .returning(|_, planned| Ok(planned.clone()));
         workspace.expect_discard_restore().returning(|_, _| Ok(()));
         workspace.expect_place_restore().returning(|_, _| Ok(None));
         let ports = Ports {

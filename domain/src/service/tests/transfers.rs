@@ -121,9 +121,16 @@ fn every_call_around_a_transfer_that_fails_fails_its_step_and_unlocks() {
         (JobKind::Restore, "check_restore", "preparation", vec![]),
         (
             JobKind::Restore,
-            "prepare_restore",
+            "plan_restore",
             "restore (download)",
             [&["pre-restore-lock"][..], &after_restore].concat(),
+        ),
+        (
+            JobKind::Restore,
+            "prepare_restore",
+            "restore (download)",
+            // What was planned may be there.
+            [&["pre-restore-lock"][..], &after_restore, &[discard]].concat(),
         ),
         (
             JobKind::Restore,
