@@ -33,7 +33,7 @@ fn a_large_artifact_goes_up_and_comes_back_in_little_memory() {
     let job = patiently(&agent, Kind::Backup, mib);
     assert_eq!(job["status"], "SUCCEEDED", "{job}");
     assert_eq!(job["filesize"]["size"], mib * 1024 * 1024);
-    let (up, peak_up) = (begin.elapsed(), peak_memory_kib(&agent));
+    let (up, peak_up) = (begin.elapsed(), agent.peak_memory_kib());
 
     let begin = Instant::now();
     let filename = job["filename"].as_str().unwrap_or_default();
@@ -41,7 +41,7 @@ fn a_large_artifact_goes_up_and_comes_back_in_little_memory() {
     agent.accept(Kind::Restore, &body);
     let job = patiently(&agent, Kind::Restore, mib);
     assert_eq!(job["status"], "SUCCEEDED", "{job}");
-    let (down, peak) = (begin.elapsed(), peak_memory_kib(&agent));
+    let (down, peak) = (begin.elapsed(), agent.peak_memory_kib());
     let read = |name: &str| fs::read_to_string(agent.place.path(name)).expect("a sum was written");
     assert_eq!(read("trace/sum"), read("trace/restored"), "bit for bit");
 
@@ -63,7 +63,7 @@ fn a_script_that_writes_without_end_costs_no_memory() {
         let length = job[member].as_str().unwrap_or_default().len();
         assert!((100_000..140_000).contains(&length), "{member}: {length}");
     }
-    let peak = peak_memory_kib(&agent);
+    let peak = agent.peak_memory_kib();
     say(&format!("600 MB of output: peak {peak} KiB"));
     assert!(peak < PEAK_KIB, "the agent needed {peak} KiB at its peak");
 }
@@ -75,14 +75,4 @@ fn patiently(agent: &Agent, kind: Kind, mib: u64) -> Value {
         let job = agent.job(kind, "large");
         (job["status"] != "RUNNING").then_some(job)
     })
-}
-
-/// `VmHWM`: the most memory that the agent has ever held.
-fn peak_memory_kib(agent: &Agent) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.id())).expect("the agent runs");
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-        .expect("the kernel tells")
 }

@@ -1,6 +1,7 @@
 //! The agent as a running process.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, ChildStderr, ExitStatus, Output, Stdio},
@@ -120,6 +121,17 @@ impl Agent {
 
     pub(crate) fn id(&self) -> i32 {
         i32::try_from(self.process.id()).expect("process ids fit")
+    }
+
+    /// `VmHWM`: the most memory that the agent has ever held.
+    #[track_caller]
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the agent runs");
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+            .expect("the kernel tells")
     }
 
     /// What the agent has logged so far.
