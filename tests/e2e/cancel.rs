@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{Agent, Body, Fault, Kind, S3Server, backup, file_store, processes_with, start, wait_until};
+use crate::harness::{Agent, Body, Fault, Kind, S3Server, backup, file_store, start, wait_until};
 
 /// The phases that run if the job is ended in the script of `phase`.
 fn expected(kind: Kind, phase: &str) -> Vec<&'static str> {
@@ -103,40 +103,6 @@ fn a_cancelled_transfer_leaves_nothing_in_the_store() {
     wait_until("no part stays", || store.leftovers().is_empty());
     assert!(store.keys().is_empty(), "{:?}", store.keys());
     assert_eq!(agent.place.ran(Kind::Backup, "job"), Kind::Backup.phases());
-}
-
-#[test]
-fn a_script_that_hangs_is_ended_after_its_time_with_all_that_it_has_started() {
-    for (case, work) in [
-        ("a plain one", "sleep 1000"),
-        ("one that ignores TERM", "trap '' TERM; while :; do sleep 1; done"),
-        ("one whose worker hides", "env -i setsid sleep 1000 & wait"),
-    ] {
-        for kind in Kind::ALL {
-            for phase in kind.phases() {
-                if !crate::harness::wide() && ![kind.lock(), kind.name()].contains(phase) {
-                    continue;
-                }
-                let agent = Agent::start(|env| {
-                    env.set("phase_timeout", "1s");
-                });
-                agent.place.write("store/objects/object", "content");
-                agent.place.script(phase, work);
-                let (job, message) = agent.fail(kind, &start(kind, "job", &file_store(&agent.place)));
-                assert!(
-                    message.contains("ended by the agent after 1s"),
-                    "{case} {phase}: {message}"
-                );
-                assert_eq!(job["outcome"], "failed", "{case} {phase}");
-                assert_eq!(job["lock_released"], *phase != kind.unlock(), "{case} {phase}: {job}");
-                let mark = format!("E2E_PLACE={}", agent.place.root().display());
-                let others = || processes_with(&mark).iter().filter(|id| **id != agent.id()).count();
-                wait_until(&format!("{case} {phase}: nothing of the script lives"), || {
-                    others() == 0
-                });
-            }
-        }
-    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod request_members;
 mod restore_files;
 mod routes;
 mod s3_destination;
+mod script_matrix;
 mod scripts;
 mod shutdown;
 mod state_directory;

@@ -23,7 +23,7 @@ impl Place {
         let place = Self::without_scripts();
         for kind in Kind::ALL {
             for phase in kind.phases() {
-                place.script(phase, default_work(phase));
+                place.usual_script(phase, "");
             }
         }
         place
@@ -95,6 +95,11 @@ impl Place {
     /// Writes the script of a phase: what leaves the trace, then `work`.
     pub(crate) fn script(&self, phase: &str, work: &str) {
         self.plain_script(phase, &format!("{}{work}\n", self.preamble(phase)));
+    }
+
+    /// Writes the script that a new place has for this phase; it does `first` before its own work.
+    pub(crate) fn usual_script(&self, phase: &str, first: &str) {
+        self.script(phase, &format!("{first}\n{}", default_work(phase)));
     }
 
     /// Writes a script of exactly this text, not executable.
