@@ -1,0 +1,151 @@
+//! Processes that are measured; each ends with its value.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    machine,
+    server::{Kind, PASSWORD, USER},
+};
+
+const PHASES: [&str; 9] = [
+    "pre-backup-lock",
+    "pre-backup-check",
+    "backup",
+    "backup-cleanup",
+    "post-backup-unlock",
+    "pre-restore-lock",
+    "restore",
+    "restore-cleanup",
+    "post-restore-unlock",
+];
+
+/// The directories of one agent, on the disk on which all else is built.
+#[derive(Debug)]
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    /// Without jobs, and with scripts that do nothing.
+    pub(crate) fn new() -> Self {
+        let parent = env!("CARGO_TARGET_TMPDIR");
+        fs::create_dir_all(parent).expect("the directory can be made");
+        let root = tempfile::Builder::new()
+            .prefix("durability-")
+            .tempdir_in(parent)
+            .expect("a directory can be made");
+        fs::create_dir(root.path().join("scripts")).expect("a directory can be made");
+        for phase in PHASES {
+            fs::write(root.path().join("scripts").join(phase), "").expect("a script can be written");
+        }
+        Self(root)
+    }
+
+    /// With so many finished jobs in its state directory.
+    pub(crate) fn filled(count: usize) -> Self {
+        let place = Self::new();
+        let status = Command::new(own_path())
+            .arg("fill")
+            .arg(place.path())
+            .arg(count.to_string())
+            .status()
+            .expect("this program can be run again");
+        assert!(status.success(), "the state directory was not filled: {status}");
+        place
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+fn own_path() -> PathBuf {
+    std::env::current_exe().expect("this program has a path")
+}
+
+/// A process that listens.
+#[derive(Debug)]
+pub(crate) struct UnderTest {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Drop for UnderTest {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl UnderTest {
+    /// A child of this program.
+    pub(crate) fn start(kind: Kind, place: &Place, count: usize) -> Self {
+        let mut process = Command::new(own_path())
+            .args(["serve", kind.name()])
+            .arg(place.path())
+            .arg(count.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program can be run again");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("it is piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it tells its address");
+        let address = line.trim().parse().expect("it tells its address");
+        Self { process, address }
+    }
+
+    /// The agent's own binary, and how long it took until it was there for clients.
+    pub(crate) fn start_agent(place: &Place) -> (Self, Duration) {
+        let begin = Instant::now();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_osb-backup-agent"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs([
+                ("client_username", USER),
+                ("client_password", PASSWORD),
+                ("client_address", "127.0.0.1"),
+                ("client_port", "0"),
+            ])
+            .env("directory_backup", place.path().join("backup"))
+            .env("directory_restore", place.path().join("restore"))
+            .env("scripts_path", place.path().join("scripts"))
+            .env("state_directory", place.path().join("state"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the agent's binary can be run");
+        let stderr = process.stderr.take().expect("it is piped");
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| {
+            let (_, address) = line.split_once("listening on http://")?;
+            address.trim().parse::<SocketAddr>().ok()
+        });
+        let address = address.expect("the agent logs its address");
+        TcpStream::connect(address).expect("it takes connections");
+        let taken = begin.elapsed();
+        (Self { process, address }, taken)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has in memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> f64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let text = machine::line_of(&path, "VmRSS").expect("it is at work");
+        let kilobytes: f64 = text.trim_end_matches(" kB").parse().expect("it is a number");
+        kilobytes * 1024.0
+    }
+}
