@@ -10,7 +10,8 @@
 //! ```
 //!
 //! One file for each job, so that damage to one harms no other, writing for one is one sync, and a
-//! person can look at night. Only what is open is held in memory.
+//! person can look at night. What is open is held in memory, and of the rest what clients
+//! asked for last.
 
 mod cache;
 mod file;

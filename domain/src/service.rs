@@ -255,8 +255,8 @@ impl JobApi for JobService {
             }
         }
         let recorded = catch_panic(async {
-            match inner.ports.jobs.find(&key).await? {
-                Some(known) => Err(StartError::Duplicate(Box::new(known.view()))),
+            match inner.ports.jobs.view(&key).await? {
+                Some(known) => Err(StartError::Duplicate(Box::new(known))),
                 None => Ok(inner.ports.jobs.insert(&job).await?),
             }
         })
@@ -277,8 +277,7 @@ impl JobApi for JobService {
         if let Some(view) = self.inner.registry().recorded(key) {
             return Ok(Some(view));
         }
-        let job = self.inner.ports.jobs.find(key).await?;
-        Ok(job.map(|job| job.view()))
+        self.inner.ports.jobs.view(key).await
     }
 
     async fn cancel(&self, key: &JobKey) -> Result<JobView, CancelError> {
@@ -288,8 +287,8 @@ impl JobApi for JobService {
             Cancelled::BeforeItsTurn(job) => self.end_in_queue(*job).await,
             Cancelled::OwesUnlock(job) => Ok(self.settle(&job, Settlement::GivenUp, None).await.view()),
             Cancelled::TooLate(view) => Err(CancelError::Ended(view)),
-            Cancelled::Unknown => match self.inner.ports.jobs.find(key).await? {
-                Some(job) => Err(CancelError::Ended(Box::new(job.view()))),
+            Cancelled::Unknown => match self.inner.ports.jobs.view(key).await? {
+                Some(view) => Err(CancelError::Ended(Box::new(view))),
                 None => Err(CancelError::Unknown),
             },
         }
@@ -297,8 +296,8 @@ impl JobApi for JobService {
 
     async fn unlock(&self, key: &JobKey) -> Result<JobView, UnlockError> {
         match self.unlock_now(key).await {
-            Err(UnlockError::Unknown) => match self.inner.ports.jobs.find(key).await {
-                Ok(Some(job)) => Err(UnlockError::NotOwed(Box::new(job.view()))),
+            Err(UnlockError::Unknown) => match self.inner.ports.jobs.view(key).await {
+                Ok(Some(view)) => Err(UnlockError::NotOwed(Box::new(view))),
                 Ok(None) => Err(UnlockError::Unknown),
                 Err(error) => Err(UnlockError::Failed(error.to_string())),
             },

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    job::{Job, JobKey},
+    job::{Job, JobKey, JobView},
     ports::{JobStore, JobStoreError},
 };
 
@@ -55,8 +55,8 @@ impl FileJobStoreSettings {
 
 /// Keeps jobs in files, one each, that outlive the agent.
 ///
-/// What is written is on the disk when the call returns. Of settled jobs only a few are held in
-/// memory.
+/// What is written is on the disk when the call returns. Of settled jobs only what clients see of
+/// those that were asked for last is held in memory.
 #[derive(Debug)]
 pub struct FileJobStore {
     shared: Arc<Shared>,
@@ -230,7 +230,7 @@ impl Shared {
         if job.is_settled() {
             let was_there = disk.home.places().finished().join(file_name(&key)).exists();
             let length = open::settle(&disk.home, job)?;
-            self.cache().put(job.clone().without_secrets(), length);
+            self.cache().replace(job.view());
             self.open().remove(&key);
             if !was_there {
                 disk.finished.added(length);
@@ -249,14 +249,16 @@ impl Shared {
 
     fn find(&self, key: &JobKey) -> Result<Option<Job>, String> {
         // Without the lock of those who write: who polls does not wait for them.
-        let found = open::read_finished(&self.places, &self.problems, key)?;
-        let Some((job, length)) = found else { return Ok(None) };
-        self.cache().put(job.clone(), length);
-        // It may have been removed since it was read; who removes it later forgets it too.
-        if !self.places.finished().join(file_name(key)).exists() {
-            self.cache().forget(key);
+        open::read_finished(&self.places, &self.problems, key)
+    }
+
+    fn view(&self, key: &JobKey) -> Result<Option<JobView>, String> {
+        let as_of = self.cache().changes();
+        let view = self.find(key)?.map(|job| job.view());
+        if let Some(view) = &view {
+            self.cache().put(view.clone(), as_of);
         }
-        Ok(Some(job))
+        Ok(view)
     }
 
     fn remove(&self, key: &JobKey) -> Result<bool, String> {
@@ -264,9 +266,11 @@ impl Shared {
         self.come_home(&mut disk)?;
         let (directory, name) = (disk.home.places().finished(), file_name(key));
         let length = std::fs::metadata(directory.join(&name)).map_or(0, |found| found.len());
-        let removed = remove(&directory, &name)
-            .map_err(|error| format!("cannot remove the record of {key}: {error}{}", advice(&error)))?;
+        let removed = remove(&directory, &name);
+        // Whatever was said: the file may be gone.
         self.cache().forget(key);
+        let removed =
+            removed.map_err(|error| format!("cannot remove the record of {key}: {error}{}", advice(&error)))?;
         if removed {
             disk.finished.removed(&directory.join(&name), length);
         }
@@ -290,11 +294,20 @@ impl JobStore for FileJobStore {
         if let Some(open) = self.shared.open().get(key) {
             return Ok(Some(open.job.clone()));
         }
-        if let Some(job) = self.shared.cache().get(key) {
-            return Ok(Some(job));
-        }
         let key = key.clone();
         self.work(move |shared| shared.find(&key)).await
+    }
+
+    async fn view(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError> {
+        if let Some(open) = self.shared.open().get(key) {
+            return Ok(Some(open.job.view()));
+        }
+        let cached = self.shared.cache().get(key);
+        if let Some(view) = cached {
+            return Ok(Some(JobView::clone(&view)));
+        }
+        let key = key.clone();
+        self.work(move |shared| shared.view(&key)).await
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

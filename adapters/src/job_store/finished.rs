@@ -88,8 +88,10 @@ impl Finished {
             let is_too_old = |aged: &Aged| aged.since.elapsed().is_ok_and(|age| age > self.retention);
             match self.oldest.front() {
                 Some(aged) if is_too_much || is_too_old(aged) => {
-                    dropped(&aged.path.file_name().unwrap_or_default().to_string_lossy());
+                    let path = aged.path.clone();
                     may_look |= self.drop_oldest();
+                    // Only now: who reads it meanwhile may still find it.
+                    dropped(&path.file_name().unwrap_or_default().to_string_lossy());
                 }
                 Some(_) | None => return !is_too_much,
             }

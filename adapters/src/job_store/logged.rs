@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    job::{Job, JobEvent, JobKey, JobStatus, Settlement},
+    job::{Job, JobEvent, JobKey, JobStatus, JobView, Settlement},
     ports::{JobStore, JobStoreError},
 };
 
@@ -56,9 +56,13 @@ impl JobStore for LoggedJobStore {
 
     async fn find(&self, key: &JobKey) -> Result<Option<Job>, JobStoreError> {
         let result = self.inner.find(key).await;
-        if let Err(error) = &result {
-            tracing::error!(job = %key, %error, "the job's record could not be read");
-        }
+        log_unread(key, &result);
+        result
+    }
+
+    async fn view(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError> {
+        let result = self.inner.view(key).await;
+        log_unread(key, &result);
         result
     }
 
@@ -78,6 +82,12 @@ impl JobStore for LoggedJobStore {
             tracing::info!(job = %key, "job removed");
         }
         Ok(was_there)
+    }
+}
+
+fn log_unread<T>(key: &JobKey, result: &Result<T, JobStoreError>) {
+    if let Err(error) = result {
+        tracing::error!(job = %key, %error, "the job's record could not be read");
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    job::{Job, JobKey},
+    job::{Job, JobKey, JobView},
     ports::{JobStore, JobStoreError},
 };
 
@@ -100,6 +100,10 @@ impl JobStore for MemoryJobStore {
 
     async fn find(&self, key: &JobKey) -> Result<Option<Job>, JobStoreError> {
         Ok(self.jobs().by_key.get(key).cloned())
+    }
+
+    async fn view(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError> {
+        Ok(self.jobs().by_key.get(key).map(Job::view))
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

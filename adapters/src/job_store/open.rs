@@ -115,7 +115,7 @@ fn read(home: &Home, path: &Path, name: &str) -> Result<OpenJob, String> {
 }
 
 /// Reads a finished record; one that is damaged is put aside.
-pub(super) fn read_finished(places: &Places, problems: &Problems, key: &JobKey) -> Result<Option<(Job, u64)>, String> {
+pub(super) fn read_finished(places: &Places, problems: &Problems, key: &JobKey) -> Result<Option<Job>, String> {
     let name = file_name(key);
     let path = places.finished().join(&name);
     let bytes = match fs::read(&path) {
@@ -124,7 +124,7 @@ pub(super) fn read_finished(places: &Places, problems: &Problems, key: &JobKey) 
         Err(error) => return Err(format!("cannot read the record of {key}: {error}{}", advice(&error))),
     };
     match decode(&bytes, key, Form::Finished) {
-        Ok(record) => Ok(Some((record.job, bytes.len() as u64))),
+        Ok(record) => Ok(Some(record.job)),
         Err(why) => {
             put_aside(places, problems, &path, &name, &why);
             Err(format!(

@@ -118,3 +118,4 @@ async fn logs_of_finished_jobs_are_bounded_all_together() {
 
 mod damage;
 mod files;
+mod views;

@@ -2,7 +2,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::job::{Job, JobKey};
+use crate::job::{Job, JobKey, JobView};
 
 /// Keeps jobs. It is written to ahead of every effect and of everything that a client can see.
 #[cfg_attr(any(test, feature = "test-doubles"), mockall::automock)]
@@ -30,6 +30,16 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     ///
     /// If the store could not be read.
     async fn find(&self, key: &JobKey) -> Result<Option<Job>, JobStoreError>;
+
+    /// What clients may see of the job as it was last written; none if there is none. They ask again and
+    /// again, so a store may have it at hand where it has not the whole job.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    async fn view(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError> {
+        Ok(self.find(key).await?.map(|job| job.view()))
+    }
 
     /// All jobs that are not [settled](Job::is_settled), in the order in which they were accepted.
     ///
