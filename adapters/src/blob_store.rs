@@ -8,8 +8,10 @@
 //! `object_store` signs, names and parses; what it must not decide for us is here: how long to try
 //! again, how much memory parts may take, what stays behind after a failure, and what people read.
 
+mod bucket;
 mod budget;
 mod connector;
+mod digest;
 mod download;
 mod failure;
 mod fault;
@@ -17,11 +19,9 @@ mod file;
 mod halting;
 mod hidden;
 mod leftovers;
-mod listing;
 mod local;
 mod movement;
 mod parts;
-mod region;
 mod retry;
 mod s3;
 mod unfinished;
@@ -35,19 +35,19 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    artifact::ObjectKey,
-    ports::{BlobStore, BlobStoreError, Halt, UploadJournal},
+    artifact::{Expected, ObjectKey},
+    ports::{BlobStore, BlobStoreError, Halt, Moved, UploadJournal},
     request::{FileStore, S3Store, Store},
 };
 
 use self::{
+    bucket::Bucket,
     budget::Budget,
     failure::{Action, Failure},
     file::Directory,
     halting::unless_halted,
     local::Source,
-    region::Regions,
-    s3::Bucket,
+    s3::Regions,
 };
 
 pub use self::parts::PART_BYTES;
@@ -59,6 +59,8 @@ pub struct TransferSettings {
     pub retry_timeout: Duration,
     /// A transfer in which no byte moves for this long is given up, whatever is tried again meanwhile.
     pub stall_timeout: Duration,
+    /// What all transfers together may hold of files, in bytes.
+    pub memory_bytes: u64,
     /// The directories below which `FILE` destinations may lie. None: there are no such destinations.
     pub allowed_file_roots: Vec<PathBuf>,
 }
@@ -68,6 +70,7 @@ impl Default for TransferSettings {
         Self {
             retry_timeout: Duration::from_secs(3 * 60),
             stall_timeout: Duration::from_secs(5 * 60),
+            memory_bytes: 32 * 1024 * 1024,
             allowed_file_roots: Vec::new(),
         }
     }
@@ -107,7 +110,7 @@ impl ObjectBlobStore {
                 stall: settings.stall_timeout,
             },
             allowed_file_roots: settings.allowed_file_roots,
-            budget: Arc::new(Budget::default()),
+            budget: Arc::new(Budget::new(settings.memory_bytes)),
             regions: Regions::default(),
         }
     }
@@ -120,17 +123,17 @@ impl ObjectBlobStore {
     }
 
     async fn connect(&self, s3: &S3Store) -> Result<Bucket, Failure> {
-        Bucket::connect(s3, self.limits, &self.regions).await
+        s3::connect(s3, self.limits, &self.regions).await
     }
 
     async fn open(&self, file: &FileStore) -> Result<Directory, Failure> {
         Directory::open(file, &self.allowed_file_roots, self.limits).await
     }
 
-    async fn look_up(&self, store: &Store, key: &ObjectKey) -> Result<bool, Failure> {
+    async fn look_up(&self, store: &Store, key: &ObjectKey) -> Result<Option<u64>, Failure> {
         match store {
-            Store::S3(s3) => self.connect(s3).await?.exists(key).await,
-            Store::File(file) => self.open(file).await?.exists(key).await,
+            Store::S3(s3) => self.connect(s3).await?.find(key).await,
+            Store::File(file) => self.open(file).await?.find(key).await,
             Store::Swift(_) => Err(Failure::no_swift()),
         }
     }
@@ -142,7 +145,7 @@ impl ObjectBlobStore {
         (source, size): (&Path, u64),
         journal: &dyn UploadJournal,
         halt: &Halt,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Moved, Failure> {
         let source = unless_halted(halt, Source::open(source, size)).await?;
         match store {
             Store::S3(s3) => {
@@ -166,15 +169,15 @@ impl ObjectBlobStore {
         }
     }
 
-    async fn fetch(&self, store: &Store, key: &ObjectKey, target: &Path) -> Result<u64, Failure> {
+    async fn fetch(&self, store: &Store, key: &ObjectKey, target: &Path, expected: Expected) -> Result<Moved, Failure> {
         match store {
             Store::S3(s3) => {
                 let bucket = self.connect(s3).await?;
-                download::download(&bucket, key, target).await
+                download::download(&bucket, key, target, expected, &self.budget).await
             }
             Store::File(file) => {
                 let directory = self.open(file).await?;
-                directory.download(key, target).await
+                directory.download(key, target, expected, &self.budget).await
             }
             Store::Swift(_) => Err(Failure::no_swift()),
         }
@@ -183,7 +186,7 @@ impl ObjectBlobStore {
 
 #[async_trait]
 impl BlobStore for ObjectBlobStore {
-    async fn exists(&self, store: &Store, key: &ObjectKey) -> Result<bool, BlobStoreError> {
+    async fn find(&self, store: &Store, key: &ObjectKey) -> Result<Option<u64>, BlobStoreError> {
         let found = self.look_up(store, key).await;
         found.map_err(|failure| failure.told_of(Action::LookUp, store, key))
     }
@@ -196,7 +199,7 @@ impl BlobStore for ObjectBlobStore {
         size_bytes: u64,
         journal: Arc<dyn UploadJournal>,
         halt: &Halt,
-    ) -> Result<u64, BlobStoreError> {
+    ) -> Result<Moved, BlobStoreError> {
         let stored = self
             .send(store, key, (source, size_bytes), journal.as_ref(), halt)
             .await;
@@ -213,9 +216,10 @@ impl BlobStore for ObjectBlobStore {
         store: &Store,
         key: &ObjectKey,
         target: &Path,
+        expected: Expected,
         halt: &Halt,
-    ) -> Result<u64, BlobStoreError> {
-        let length = unless_halted(halt, self.fetch(store, key, target)).await;
-        length.map_err(|failure| failure.told_of(Action::Download, store, key))
+    ) -> Result<Moved, BlobStoreError> {
+        let fetched = unless_halted(halt, self.fetch(store, key, target, expected)).await;
+        fetched.map_err(|failure| failure.told_of(Action::Download, store, key))
     }
 }

@@ -19,7 +19,7 @@ pub use status::{IllegalTransition, JobStatus, Outcome};
 pub use view::JobView;
 
 use crate::{
-    artifact::ArtifactName,
+    artifact::{ArtifactName, Sha256},
     plan::{FailurePolicy, JobKind, Phase, Role, Step},
     ports::PreparedRestore,
     request::{JobRequest, Work},
@@ -32,6 +32,8 @@ pub struct ArtifactReport {
     pub filename: String,
     /// Its length.
     pub size_bytes: u64,
+    /// Its digest; none if the agent has not read it.
+    pub sha256: Option<Sha256>,
 }
 
 /// One accepted request and all that has happened to it.
@@ -279,7 +281,7 @@ impl Job {
             compression: self.request.compression,
             restore_filename: match &self.request.work {
                 Work::Backup => None,
-                Work::Restore { filename } => Some(filename.clone()),
+                Work::Restore { filename, .. } => Some(filename.clone()),
             },
             status: self.status.clone(),
             phase: self.phase,

@@ -13,7 +13,7 @@ mod script_runner;
 mod spawner;
 mod workspace;
 
-pub use blob_store::{BlobStore, BlobStoreError, UploadJournal};
+pub use blob_store::{BlobStore, BlobStoreError, Moved, UploadJournal};
 pub use clock::Clock;
 pub use halt::Halt;
 pub use job_api::{CancelError, JobApi, RemoveError, StartError, UnlockError};

@@ -16,7 +16,7 @@ pub use faults::{Fault, Faults};
 pub use parameters::{MAX_PARAMETER_BYTES, Parameter, refusal_of_name};
 
 use crate::{
-    artifact::NamePattern,
+    artifact::{Expected, NamePattern},
     job::JobId,
     plan::{JobKind, Transfer},
     secret::Secret,
@@ -72,7 +72,7 @@ impl JobRequest {
     pub fn values_to_redact(&self) -> Vec<Secret> {
         let filename = match &self.work {
             Work::Backup => "",
-            Work::Restore { filename } => filename,
+            Work::Restore { filename, .. } => filename,
         };
         let public = [self.id.as_str(), &self.service.host, &self.service.database, filename];
         let is_hidden = |secret: &&Secret| {
@@ -97,6 +97,8 @@ pub enum Work {
     Restore {
         /// Its name at the destination, without the prefix: one path segment.
         filename: String,
+        /// What the client knows of it.
+        expected: Expected,
     },
 }
 

@@ -149,7 +149,7 @@ impl<'a> Facts<'a> {
                 "",
                 artifact_name.and_then(|name| directories.artifact(name)),
             ),
-            Work::Restore { filename } => (
+            Work::Restore { filename, .. } => (
                 Some(without_ending(filename).to_owned()),
                 filename.as_str(),
                 directories.restore_file(&request.id, filename),

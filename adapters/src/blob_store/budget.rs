@@ -4,34 +4,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Parts on their way, of all transfers together, hold no more than this. With the program itself
-/// that stays below 64 MiB of resident memory.
-const BUDGET_BYTES: usize = 24 * UNIT_BYTES;
 /// What a permit of the semaphore stands for.
 const UNIT_BYTES: usize = 1024 * 1024;
+/// More than any machine has.
+const MOST_UNITS: usize = 1024 * 1024;
 
 /// Lends buffers.
 #[derive(Debug)]
 pub(super) struct Budget {
     units: Arc<Semaphore>,
+    /// So many units there are in all.
+    all: usize,
     /// Buffers that were given back. Using them again keeps the memory from growing beyond what is
     /// lent: an allocator gives large pieces back late.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
+impl Budget {
+    /// As many bytes as that, in whole MiB, at least one.
+    pub(super) fn new(bytes: u64) -> Self {
+        let all = usize::try_from(bytes).unwrap_or(usize::MAX) / UNIT_BYTES;
+        let all = all.clamp(1, MOST_UNITS);
         Self {
-            units: Arc::new(Semaphore::new(BUDGET_BYTES / UNIT_BYTES)),
+            units: Arc::new(Semaphore::new(all)),
+            all,
             spare: Mutex::default(),
         }
     }
-}
 
-impl Budget {
+    /// How many buffers of that length can be lent at a time; at least one.
+    pub(super) fn holds(&self, length: u64) -> usize {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        (self.all / length.div_ceil(UNIT_BYTES).max(1)).max(1)
+    }
+
     /// Waits until that much may be lent. A buffer larger than the whole budget waits for all of it.
     pub(super) async fn lend(self: &Arc<Self>, length: usize) -> Buffer {
-        let units = length.min(BUDGET_BYTES).div_ceil(UNIT_BYTES).max(1);
+        let units = length.div_ceil(UNIT_BYTES).clamp(1, self.all);
         let units = u32::try_from(units).expect("the budget is small");
         let units = Arc::clone(&self.units).acquire_many_owned(units).await;
         let units = units.expect("the semaphore is never closed");
@@ -88,8 +97,8 @@ impl Drop for Buffer {
         spare.push(std::mem::take(&mut self.bytes));
         let kept: usize = spare.iter().map(Vec::capacity).sum();
         // This one's units are returned only after this, so all the others are what must be there.
-        let is_last = self.budget.units.available_permits() + self._units.num_permits() == BUDGET_BYTES / UNIT_BYTES;
-        if is_last || kept > BUDGET_BYTES {
+        let is_last = self.budget.units.available_permits() + self._units.num_permits() == self.budget.all;
+        if is_last || kept > self.budget.all * UNIT_BYTES {
             spare.clear();
         }
     }
@@ -101,9 +110,15 @@ mod tests {
 
     use super::*;
 
+    const BUDGET_BYTES: usize = 24 * UNIT_BYTES;
+
+    fn budget() -> Arc<Budget> {
+        Arc::new(Budget::new(BUDGET_BYTES as u64))
+    }
+
     #[tokio::test]
     async fn no_more_is_lent_than_there_is() {
-        let budget = Arc::new(Budget::default());
+        let budget = budget();
         let third = BUDGET_BYTES / 3;
         let first = budget.lend(third).await;
         let _second = budget.lend(third).await;
@@ -115,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_buffer_larger_than_the_budget_takes_all_of_it() {
-        let budget = Arc::new(Budget::default());
+        let budget = budget();
         let large = budget.lend(BUDGET_BYTES + 1).await;
         assert_eq!(large.as_ref().len(), BUDGET_BYTES + 1);
         assert!(budget.lend(1).now_or_never().is_none());
@@ -125,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_kept_when_nothing_is_lent() {
-        let budget = Arc::new(Budget::default());
+        let budget = budget();
         let first = budget.lend(UNIT_BYTES).await;
         let second = budget.lend(UNIT_BYTES).await;
         drop(first);

@@ -1,20 +1,40 @@
 //! An object of a bucket becomes a file.
 
-use domain::artifact::ObjectKey;
-use futures_util::StreamExt;
-use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, path::Path};
+use std::{ops::Range, sync::Arc};
+
+use domain::{
+    artifact::{Expected, ObjectKey, Sha256},
+    ports::Moved,
+};
+use futures_util::{StreamExt, stream};
+use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, path::Path};
 use tokio::time::timeout;
 
 use super::{
+    bucket::{Bucket, object_path},
+    budget::Budget,
     failure::Failure,
     fault::Fault,
     local::Target,
+    parts::parts,
     retry::Patience,
-    s3::{Bucket, object_path},
 };
 
-/// Downloads an object into an empty file and returns its length.
-pub(super) async fn download(bucket: &Bucket, key: &ObjectKey, target: &std::path::Path) -> Result<u64, Failure> {
+/// Longer objects are fetched in ranges of this length.
+const RANGE_BYTES: u64 = 16 * 1024 * 1024;
+/// Ranges on their way at a time.
+const RANGES_AT_A_TIME: usize = 4;
+/// So much of a range is collected before it is written.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Downloads an object into an empty file.
+pub(super) async fn download(
+    bucket: &Bucket,
+    key: &ObjectKey,
+    target: &std::path::Path,
+    expected: Expected,
+    budget: &Arc<Budget>,
+) -> Result<Moved, Failure> {
     let path = object_path(key)?;
     let patience = bucket.patience();
     let object = match patience.retry(|| bucket.head(&path)).await? {
@@ -22,16 +42,37 @@ pub(super) async fn download(bucket: &Bucket, key: &ObjectKey, target: &std::pat
         // It may be the bucket that is missing.
         None => return Err(bucket.explain(&path, Failure::no_object()).await),
     };
+    refuse_other_size(object.size, expected)?;
     let download = Download {
         version: strong_tag(&object),
         length: object.size,
         bucket,
         path,
         patience,
+        budget,
     };
-    let mut target = Target::open(target).await?;
-    bucket.stall.watch(download.fill(&mut target)).await?;
-    target.finish().await
+    let target = Target::open(target).await?;
+    let sha256 = bucket.stall.watch(download.fill(&target)).await?;
+    target.finish(download.length).await?;
+    checked(download.length, sha256, expected)
+}
+
+/// To be asked before anything is moved.
+pub(super) fn refuse_other_size(size_bytes: u64, expected: Expected) -> Result<(), Failure> {
+    match expected.size_bytes {
+        Some(size) if size != size_bytes => Err(Failure::unexpected(&format!(
+            "it has {size_bytes} bytes, but {size} were expected"
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What was downloaded, if it is what was expected.
+pub(super) fn checked(size_bytes: u64, sha256: Sha256, expected: Expected) -> Result<Moved, Failure> {
+    match expected.refusal(size_bytes, sha256) {
+        Some(refusal) => Err(Failure::unexpected(&refusal)),
+        None => Ok(Moved { size_bytes, sha256 }),
+    }
 }
 
 struct Download<'a> {
@@ -41,6 +82,31 @@ struct Download<'a> {
     version: Option<String>,
     length: u64,
     patience: Patience,
+    budget: &'a Arc<Budget>,
+}
+
+/// A piece of the object, and how much of it is there.
+struct Progress {
+    /// Up to here it is written.
+    at: u64,
+    end: u64,
+    /// As far as it was ever written: only what is new is progress. Otherwise an answer that always
+    /// breaks off at the same place would be asked for for ever.
+    furthest: u64,
+}
+
+impl Progress {
+    fn of(range: Range<u64>) -> Self {
+        Self {
+            at: range.start,
+            end: range.end,
+            furthest: range.start,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.at >= self.end
+    }
 }
 
 /// A weak tag matches nothing where a strong one is asked for.
@@ -49,74 +115,135 @@ fn strong_tag(object: &ObjectMeta) -> Option<String> {
 }
 
 impl Download<'_> {
-    async fn fill(&self, target: &mut Target) -> Result<(), Failure> {
+    async fn fill(&self, target: &Target) -> Result<Sha256, Failure> {
+        // Without a tag, two ranges might be of two objects.
+        if self.version.is_some() && self.length > RANGE_BYTES {
+            match self.in_ranges(target).await {
+                Err(failure) if failure.is_strange() => {
+                    tracing::debug!(cause = failure.summary(), "the store does not send ranges as asked");
+                }
+                result => return result,
+            }
+        }
+        self.in_one_stream(target).await
+    }
+
+    async fn in_ranges(&self, target: &Target) -> Result<Sha256, Failure> {
+        let hashing = target.hash();
+        let mut ranges = stream::iter(parts(self.length, RANGE_BYTES))
+            .map(|part| self.range(part.offset..part.end(), target))
+            .buffered(RANGES_AT_A_TIME);
+        while let Some(end) = ranges.next().await {
+            hashing.up_to(end?);
+        }
+        hashing.value().await
+    }
+
+    /// Returns the range's end.
+    async fn range(&self, range: Range<u64>, target: &Target) -> Result<u64, Failure> {
         let mut trouble = self.patience.trouble();
-        let mut furthest = 0;
+        let mut progress = Progress::of(range);
+        while !progress.is_done() {
+            let wanted = GetRange::Bounded(progress.at..progress.end);
+            if let Err(failure) = self.fetch(Some(wanted), &mut progress, target).await {
+                trouble.bear(failure).await?;
+            }
+        }
+        Ok(progress.end)
+    }
+
+    async fn in_one_stream(&self, target: &Target) -> Result<Sha256, Failure> {
+        let mut trouble = self.patience.trouble();
+        let mut hashing = target.hash();
+        let mut progress = Progress::of(0..self.length);
         // Without a tag, what follows might be of another object.
         let mut can_resume = self.version.is_some();
-        while target.length() < self.length {
-            if !can_resume {
-                target.restart();
+        while !progress.is_done() {
+            if !can_resume && progress.at > 0 {
+                progress.at = 0;
+                hashing = target.hash();
             }
-            let start = target.length();
-            let result = match self.get(start).await {
-                Ok(answer) => self.receive(answer, target, &mut furthest).await,
+            let start = progress.at;
+            let wanted = (start > 0).then_some(GetRange::Offset(start));
+            let result = match self.fetch(wanted, &mut progress, target).await {
                 Err(failure) if start > 0 && failure.is_strange() => {
                     can_resume = false;
                     Err(Failure::unsteady("the store does not send the rest of an object"))
                 }
-                Err(failure) => Err(failure),
+                result => result,
             };
+            hashing.up_to(progress.at);
             if let Err(failure) = result {
                 trouble.bear(failure).await?;
             }
         }
-        Ok(())
+        hashing.value().await
     }
 
-    async fn get(&self, start: u64) -> Result<GetResult, Failure> {
-        let options = GetOptions::new()
-            .with_if_match(self.version.clone())
-            .with_range((start > 0).then_some(GetRange::Offset(start)));
-        let answer = self
-            .bucket
-            .s3
-            .get_opts(&self.path, options)
-            .await
-            .map_err(Failure::from);
-        answer.map_err(|failure| match failure.answer() {
-            Some(answer) if matches!(answer.status, 412 | 416) => Failure::changed_object(),
-            _ => failure,
-        })
-    }
-
-    async fn receive(&self, answer: GetResult, target: &mut Target, furthest: &mut u64) -> Result<(), Failure> {
+    /// Asks once, and writes what comes.
+    async fn fetch(&self, range: Option<GetRange>, progress: &mut Progress, target: &Target) -> Result<(), Failure> {
+        let options = GetOptions::new().with_if_match(self.version.clone()).with_range(range);
+        let answer = self.bucket.objects.get_opts(&self.path, options).await;
+        let answer = answer
+            .map_err(Failure::from)
+            .map_err(|failure| match failure.answer() {
+                Some(answer) if matches!(answer.status, 412 | 416) => Failure::changed_object(),
+                _ => failure,
+            })?;
         if answer.meta.size != self.length || (self.version.is_some() && answer.meta.e_tag != self.version) {
             return Err(Failure::changed_object());
         }
+        self.receive(answer, progress, target).await
+    }
+
+    async fn receive(&self, answer: GetResult, progress: &mut Progress, target: &Target) -> Result<(), Failure> {
         let silence = self.bucket.limits.answer;
         let mut pieces = answer.into_stream();
-        loop {
-            let piece = match timeout(silence, pieces.next()).await {
-                Ok(Some(piece)) => piece?,
-                Ok(None) => break,
-                Err(_) => return Err(Failure::from(Fault::silence(silence))),
+        let mut buffer = self.budget.lend(WRITE_BYTES).await;
+        let mut pending = 0;
+        let end = loop {
+            let mut piece = match timeout(silence, pieces.next()).await {
+                Ok(Some(Ok(piece))) => piece,
+                Ok(Some(Err(error))) => break Err(error.into()),
+                Ok(None) => break Ok(()),
+                Err(_) => break Err(Failure::from(Fault::silence(silence))),
             };
-            if piece.len() as u64 > self.length - target.length() {
-                return Err(Failure::strange("the store sent more than the object's length"));
+            if piece.len() as u64 > progress.end - progress.at - pending as u64 {
+                break Err(Failure::strange("the store sent more than it was asked for"));
             }
             self.bucket.stall.moved();
-            target.add(&piece).await?;
-            // Only what is new is progress: otherwise an answer that always breaks off at the same
-            // place would be asked for for ever.
-            if target.length() > *furthest {
-                *furthest = target.length();
+            while !piece.is_empty() {
+                let length = piece.len().min(WRITE_BYTES - pending);
+                buffer.as_mut()[pending..pending + length].copy_from_slice(&piece.split_to(length));
+                pending += length;
+                if pending == WRITE_BYTES {
+                    buffer = self.write(buffer, &mut pending, progress, target).await?;
+                }
+            }
+            let received = progress.at + pending as u64;
+            if received > progress.furthest {
+                progress.furthest = received;
                 self.patience.renew();
             }
-        }
-        if target.length() < self.length {
+        };
+        // What came before a fault need not come again.
+        self.write(buffer, &mut pending, progress, target).await?;
+        end?;
+        if !progress.is_done() {
             return Err(Failure::unsteady("the store's answer ended before the object did"));
         }
         Ok(())
+    }
+
+    async fn write(
+        &self,
+        buffer: super::budget::Buffer,
+        pending: &mut usize,
+        progress: &mut Progress,
+        target: &Target,
+    ) -> Result<super::budget::Buffer, Failure> {
+        let buffer = target.write(progress.at, buffer, *pending).await?;
+        progress.at += std::mem::take(pending) as u64;
+        Ok(buffer)
     }
 }

@@ -60,6 +60,8 @@ enum Cause {
     Taken,
     /// The object is not what it was.
     Changed,
+    /// The object is not what the caller knows of it.
+    Unexpected(String),
     /// The caller wanted it to end.
     Halted,
     /// No byte was moved for this long.
@@ -132,6 +134,14 @@ impl Failure {
         Cause::Changed.into()
     }
 
+    /// The object is whole, but another than was asked for.
+    pub(super) fn unexpected(refusal: &str) -> Self {
+        Cause::Unexpected(format!(
+            "{refusal}: it is not the backup that was asked for, or not as it was; nothing was restored"
+        ))
+        .into()
+    }
+
     pub(super) fn halted() -> Self {
         Cause::Halted.into()
     }
@@ -167,7 +177,7 @@ impl Failure {
 
     pub(super) fn changed_file(path: &Path) -> Self {
         Cause::Local(format!(
-            "the file {path:?} changed while it was read: it became shorter"
+            "the file {path:?} changed while it was read, or another took its name; see what still writes to it"
         ))
         .into()
     }
@@ -243,7 +253,7 @@ impl Failure {
             Cause::Taken => Class::Taken,
             Cause::Directory(_) | Cause::Stalled(_) => Class::Unavailable,
             Cause::Local(_) => Class::Local,
-            Cause::Changed | Cause::Halted | Cause::Strange(_) => Class::Other,
+            Cause::Changed | Cause::Unexpected(_) | Cause::Halted | Cause::Strange(_) => Class::Other,
         }
     }
 
@@ -322,6 +332,7 @@ impl fmt::Display for Failure {
                 spoken(*after)
             ),
             Cause::Unsteady(text)
+            | Cause::Unexpected(text)
             | Cause::Missing(text)
             | Cause::Denied(text)
             | Cause::Directory(text)

@@ -9,8 +9,8 @@ use std::{
 };
 
 use domain::{
-    artifact::ObjectKey,
-    ports::{Halt, UploadJournal},
+    artifact::{Expected, ObjectKey, Sha256},
+    ports::{Halt, Moved, UploadJournal},
     request::FileStore,
 };
 use object_store::{
@@ -21,17 +21,20 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     Limits,
+    bucket::object_path,
     budget::Budget,
+    digest::Digest,
+    download::{checked, refuse_other_size},
     failure::Failure,
     halting::unless_halted,
     hidden::Hidden,
     local::{Source, Target, blocking},
     movement::Stall,
-    s3::object_path,
+    parts::parts,
 };
 
 /// So much is copied at a time.
-const COPY_BYTES: usize = 1024 * 1024;
+const COPY_BYTES: u64 = 1024 * 1024;
 
 /// Putting a whole file on the disk may take so many times as long as any other step.
 const SYNC_FACTOR: u32 = 10;
@@ -65,13 +68,13 @@ impl Directory {
         })
     }
 
-    pub(super) async fn exists(&self, key: &ObjectKey) -> Result<bool, Failure> {
+    pub(super) async fn find(&self, key: &ObjectKey) -> Result<Option<u64>, Failure> {
         let (_, path) = self.place(key)?;
         let look = async {
             // Whatever has the name takes it, be it a directory or a link to nowhere.
             match blocking(move || fs::symlink_metadata(path)).await {
-                Ok(_) => Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Ok(found) => Ok(Some(found.len())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(Failure::directory("looking the object up", &error)),
             }
         };
@@ -86,22 +89,29 @@ impl Directory {
         budget: &Arc<Budget>,
         journal: &dyn UploadJournal,
         halt: &Halt,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Moved, Failure> {
         let (key, place) = self.place(key)?;
         let hidden = Hidden::new(&self.files)?;
         // Before the file is there: so there is none that nobody knows.
         let opened = journal.opened(hidden.name()).await;
         opened.map_err(|text| Failure::unknown_upload(&text))?;
-        if let Err(failure) = self.make(&hidden, (&key, place), source, budget, halt).await {
-            hidden.remove(self.patience).await;
-            return Err(failure);
-        }
+        let sha256 = match self.make(&hidden, (&key, place), source, budget, halt).await {
+            Ok(sha256) => sha256,
+            Err(failure) => {
+                hidden.remove(self.patience).await;
+                return Err(failure);
+            }
+        };
         // From here on there is an object, and a halt comes too late.
         let look = async {
             let stored = self.files.head(&key).await;
             stored.map_err(|error| failure("looking the object up", error))
         };
-        Ok(within(self.patience, "looking the object up", look).await?.size)
+        let object = within(self.patience, "looking the object up", look).await?;
+        Ok(Moved {
+            size_bytes: object.size,
+            sha256,
+        })
     }
 
     /// Makes the whole object, name and all.
@@ -112,21 +122,23 @@ impl Directory {
         source: &Source,
         budget: &Arc<Budget>,
         halt: &Halt,
-    ) -> Result<(), Failure> {
+    ) -> Result<Sha256, Failure> {
         unless_halted(halt, async { Ok(()) }).await?;
         // Not dropped half-way: the file could appear after it was removed.
         let mut upload = within(self.patience, "creating the object", self.create(hidden)).await?;
         let fill = async {
-            self.copy(source, upload.as_mut(), budget).await?;
+            let sha256 = self.copy(source, upload.as_mut(), budget).await?;
             source.refuse_if_changed().await?;
             let complete = async {
                 let completed = upload.complete().await;
                 completed.map_err(|error| failure("writing the object", error))
             };
-            within(self.patience * SYNC_FACTOR, "writing the object", complete).await
+            within(self.patience * SYNC_FACTOR, "writing the object", complete).await?;
+            Ok(sha256)
         };
-        unless_halted(halt, fill).await?;
-        within(self.patience, "naming the object", self.name(hidden, key, place)).await
+        let sha256 = unless_halted(halt, fill).await?;
+        within(self.patience, "naming the object", self.name(hidden, key, place)).await?;
+        Ok(sha256)
     }
 
     /// Removes what uploads under these hidden names have left; nothing that has another name.
@@ -156,22 +168,18 @@ impl Directory {
         source: &Source,
         upload: &mut dyn MultipartUpload,
         budget: &Arc<Budget>,
-    ) -> Result<(), Failure> {
-        let mut offset = 0;
-        while offset < source.size {
-            let length = usize::try_from(source.size - offset)
-                .unwrap_or(usize::MAX)
-                .min(COPY_BYTES);
-            let piece = source.read(offset, length, budget).await?;
+    ) -> Result<Sha256, Failure> {
+        let digest = Digest::default();
+        for part in parts(source.size, COPY_BYTES) {
+            let piece = source.read(part, budget, &digest).await?;
             let write = async {
                 let written = upload.put_part(PutPayload::from(piece)).await;
                 written.map_err(|error| failure("writing the object", error))
             };
             let write = within(self.patience, "writing the object", write);
             self.stall.watch(write).await?;
-            offset += length as u64;
         }
-        Ok(())
+        Ok(digest.value())
     }
 
     /// Gives a whole file its name: by a hard link, which fails if the name is taken even since a
@@ -190,12 +198,20 @@ impl Directory {
         Ok(())
     }
 
-    pub(super) async fn download(&self, key: &ObjectKey, target: &FilePath) -> Result<u64, Failure> {
+    pub(super) async fn download(
+        &self,
+        key: &ObjectKey,
+        target: &FilePath,
+        expected: Expected,
+        budget: &Arc<Budget>,
+    ) -> Result<Moved, Failure> {
         let (key, path) = self.place(key)?;
         let (file, length) = within(self.patience, "opening the object", self.open_object(&key, path)).await?;
-        let mut target = Target::open(target).await?;
-        self.receive(file, length, &mut target).await?;
-        target.finish().await
+        refuse_other_size(length, expected)?;
+        let target = Target::open(target).await?;
+        let sha256 = self.receive(file, length, &target, budget).await?;
+        target.finish(length).await?;
+        checked(length, sha256, expected)
     }
 
     /// The object, which is a regular file and no link, and its length.
@@ -224,26 +240,32 @@ impl Directory {
         Ok((file, opened.len()))
     }
 
-    async fn receive(&self, file: fs::File, length: u64, target: &mut Target) -> Result<(), Failure> {
+    async fn receive(
+        &self,
+        file: fs::File,
+        length: u64,
+        target: &Target,
+        budget: &Arc<Budget>,
+    ) -> Result<Sha256, Failure> {
         let file = Arc::new(file);
-        let mut buffer = vec![0; COPY_BYTES];
-        while target.length() < length {
-            let (file, offset) = (Arc::clone(&file), target.length());
-            let wanted = usize::try_from(length - offset).unwrap_or(usize::MAX).min(COPY_BYTES);
+        let digest = Digest::default();
+        for part in parts(length, COPY_BYTES) {
+            let mut buffer = budget.lend(part.length).await;
+            let (file, digest) = (Arc::clone(&file), digest.clone());
             let read = blocking(move || {
-                let result = file.read_at(&mut buffer[..wanted], offset);
+                let result = file.read_exact_at(buffer.as_mut(), part.offset);
+                digest.update(buffer.as_ref());
                 (buffer, result)
             });
-            let result;
             let read = within(self.patience, "reading the object", async { Ok(read.await) });
-            (buffer, result) = self.stall.watch(read).await?;
+            let (buffer, result) = self.stall.watch(read).await?;
             match result {
-                Ok(0) => return Err(Failure::changed_object()),
-                Ok(read) => target.add(&buffer[..read]).await?,
+                Ok(()) => target.write(part.offset, buffer, part.length).await?,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Failure::changed_object()),
                 Err(error) => return Err(Failure::directory("reading the object", &error)),
-            }
+            };
         }
-        Ok(())
+        Ok(digest.value())
     }
 
     /// Where an object is.

@@ -12,7 +12,7 @@ use object_store::{local::LocalFileSystem, path::Path};
 use tokio::{runtime::Handle, time::timeout};
 use uuid::Uuid;
 
-use super::{failure::Failure, file::failure, local::blocking, s3::object_path};
+use super::{bucket::object_path, failure::Failure, file::failure, local::blocking};
 
 /// All hidden names begin so, and end with a UUID.
 const START: &str = ".unfinished-";

@@ -1,25 +1,28 @@
 //! The file on this machine that a transfer reads or makes.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    fs::{self, File, Metadata, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::SystemTime,
 };
 
 use bytes::Bytes;
+use domain::artifact::Sha256;
 use nix::fcntl::OFlag;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
     budget::{Budget, Buffer},
+    digest::Digest,
     failure::Failure,
+    parts::Part,
 };
 
-/// So much of a download is collected before it is written.
-const WRITE_BYTES: usize = 1024 * 1024;
+/// So much of a file is hashed at a time.
+const HASH_BYTES: usize = 256 * 1024;
 
 /// Runs what blocks where it may.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -27,6 +30,11 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// Device and inode.
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The file that is uploaded. It must stay as it was when it was found, or the object would be of no
@@ -37,6 +45,8 @@ pub(super) struct Source {
     path: PathBuf,
     pub(super) size: u64,
     modified: SystemTime,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 impl Source {
@@ -51,19 +61,19 @@ impl Source {
                 if !metadata.is_file() {
                     return Err(io::Error::other("it is not a regular file"));
                 }
-                Ok((file, metadata.len(), metadata.modified()?))
+                Ok((file, metadata.modified()?, metadata))
             };
             let opened = open().map_err(|error| Failure::local("opening", &path, &error));
-            let (file, length, modified) = opened?;
-            if length != size {
+            let (file, modified, metadata) = opened?;
+            if metadata.len() != size {
                 return Err(Failure::changed_file(&path));
             }
-            let file = Arc::new(file);
             Ok(Self {
-                file,
+                file: Arc::new(file),
                 path,
                 size,
                 modified,
+                identity: identity(&metadata),
             })
         })
         .await
@@ -75,8 +85,15 @@ impl Source {
         let source = self.clone();
         blocking(move || {
             let look = || {
-                let metadata = source.file.metadata()?;
-                Ok(metadata.len() == source.size && metadata.modified()? == source.modified)
+                let read = source.file.metadata()?;
+                // Another file may have taken the name, which is then the one that counts.
+                let named = match fs::symlink_metadata(&source.path) {
+                    Ok(named) => Some(identity(&named)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                    Err(error) => return Err(error),
+                };
+                let is_same = named == Some(source.identity);
+                Ok(is_same && read.len() == source.size && read.modified()? == source.modified)
             };
             match look().map_err(|error| Failure::local("reading", &source.path, &error))? {
                 true => Ok(()),
@@ -86,12 +103,15 @@ impl Source {
         .await
     }
 
-    /// Reads a piece into memory of the budget.
-    pub(super) async fn read(&self, offset: u64, length: usize, budget: &Arc<Budget>) -> Result<Bytes, Failure> {
-        let mut buffer: Buffer = budget.lend(length).await;
-        let source = self.clone();
-        blocking(move || match source.file.read_exact_at(buffer.as_mut(), offset) {
-            Ok(()) => Ok(Bytes::from_owner(buffer)),
+    /// Reads the next piece into memory of the budget, and adds it to the digest.
+    pub(super) async fn read(&self, part: Part, budget: &Arc<Budget>, digest: &Digest) -> Result<Bytes, Failure> {
+        let mut buffer: Buffer = budget.lend(part.length).await;
+        let (source, digest) = (self.clone(), digest.clone());
+        blocking(move || match source.file.read_exact_at(buffer.as_mut(), part.offset) {
+            Ok(()) => {
+                digest.update(buffer.as_ref());
+                Ok(Bytes::from_owner(buffer))
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failure::changed_file(&source.path)),
             Err(error) => Err(Failure::local("reading", &source.path, &error)),
         })
@@ -100,13 +120,10 @@ impl Source {
 }
 
 /// The file that a download fills. It is another's, who also removes it if the download fails.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Target {
     file: Arc<File>,
     path: PathBuf,
-    /// What has arrived and is not written yet.
-    pending: Vec<u8>,
-    written: u64,
 }
 
 impl Target {
@@ -117,7 +134,11 @@ impl Target {
             let open = || {
                 // Whatever has taken the name meanwhile: a link is not followed, a pipe not waited for.
                 let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-                let file = OpenOptions::new().write(true).custom_flags(flags).open(&path)?;
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .custom_flags(flags)
+                    .open(&path)?;
                 if !file.metadata()?.is_file() {
                     return Err(io::Error::other("it is not a regular file"));
                 }
@@ -128,61 +149,82 @@ impl Target {
             Ok(Self {
                 file: Arc::new(file),
                 path,
-                pending: Vec::new(),
-                written: 0,
             })
         })
         .await
     }
 
-    /// How much has arrived.
-    pub(super) fn length(&self) -> u64 {
-        self.written + self.pending.len() as u64
-    }
-
-    /// Adds to the file, sooner or later.
-    pub(super) async fn add(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        self.pending.extend_from_slice(piece);
-        if self.pending.len() >= WRITE_BYTES {
-            self.write().await?;
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self) -> Result<(), Failure> {
-        let pending = std::mem::take(&mut self.pending);
-        let (file, offset) = (Arc::clone(&self.file), self.written);
-        let (mut pending, result) = blocking(move || {
-            let result = file.write_all_at(&pending, offset);
-            (pending, result)
+    /// Writes the first bytes of a buffer, and gives it back.
+    pub(super) async fn write(&self, offset: u64, buffer: Buffer, length: usize) -> Result<Buffer, Failure> {
+        let file = Arc::clone(&self.file);
+        let (buffer, result) = blocking(move || {
+            let result = file.write_all_at(&buffer.as_ref()[..length], offset);
+            (buffer, result)
         })
         .await;
         result.map_err(|error| Failure::local("writing", &self.path, &error))?;
-        self.written += pending.len() as u64;
-        pending.clear();
-        self.pending = pending;
-        Ok(())
+        Ok(buffer)
     }
 
-    /// Begins anew, with nothing.
-    pub(super) fn restart(&mut self) {
-        // What is written stays until it is written over: a file ends up at least as long as before,
-        // and `finish` cuts it.
-        self.pending.clear();
-        self.written = 0;
+    /// Begins to hash what is written, from its beginning.
+    pub(super) fn hash(&self) -> Hashing {
+        let (written, ends) = mpsc::channel::<u64>();
+        let file = Arc::clone(&self.file);
+        let work = spawn_blocking(move || {
+            let digest = Digest::default();
+            let (mut buffer, mut at) = (vec![0; HASH_BYTES], 0);
+            for end in ends {
+                while at < end {
+                    let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(HASH_BYTES);
+                    file.read_exact_at(&mut buffer[..length], at)?;
+                    digest.update(&buffer[..length]);
+                    at += length as u64;
+                }
+            }
+            Ok(digest.value())
+        });
+        Hashing {
+            written,
+            work,
+            path: self.path.clone(),
+        }
     }
 
-    /// Writes all to the disk.
-    pub(super) async fn finish(mut self) -> Result<u64, Failure> {
-        self.write().await?;
-        let (file, length) = (Arc::clone(&self.file), self.written);
+    /// Cuts the file to its length, and writes all to the disk.
+    pub(super) async fn finish(&self, length: u64) -> Result<(), Failure> {
+        let file = Arc::clone(&self.file);
         let synced = blocking(move || {
             file.set_len(length)?;
-            (&*file).flush()?;
             file.sync_all()
         })
         .await;
-        synced.map_err(|error| Failure::local("writing", &self.path, &error))?;
-        Ok(length)
+        synced.map_err(|error| Failure::local("writing", &self.path, &error))
+    }
+}
+
+/// The digest of a file that is being written. It is read again for that, from the system's memory:
+/// parts may come in any order, and none of them need be held. Dropped, it comes to nothing.
+#[derive(Debug)]
+pub(super) struct Hashing {
+    written: mpsc::Sender<u64>,
+    work: JoinHandle<io::Result<Sha256>>,
+    path: PathBuf,
+}
+
+impl Hashing {
+    /// All up to here is written.
+    pub(super) fn up_to(&self, end: u64) {
+        // If it broke off, `value` tells why.
+        let _ = self.written.send(end);
+    }
+
+    /// The digest of all that was written.
+    pub(super) async fn value(self) -> Result<Sha256, Failure> {
+        let Self { written, work, path } = self;
+        drop(written);
+        match work.await {
+            Ok(digest) => digest.map_err(|error| Failure::local("reading", &path, &error)),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }

@@ -1,131 +1,71 @@
-//! One bucket, for one transfer.
+//! Buckets of S3.
 
-use std::time::Duration;
+mod listing;
+mod open_uploads;
+mod region;
 
-use domain::{
-    artifact::ObjectKey,
-    request::{S3Addressing, S3Store},
-};
+use std::{sync::Arc, time::Duration};
+
+use domain::request::{S3Addressing, S3Store};
 use object_store::{
-    GetOptions, GetRange, ObjectMeta, ObjectStore, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, AwsCredential},
-    path::Path,
+    RetryConfig,
+    aws::{AmazonS3Builder, AwsCredential},
 };
 use reqwest::Url;
 
+use self::open_uploads::S3OpenUploads;
+pub(super) use self::region::Regions;
 use super::{
-    Limits,
-    connector::Connector,
-    failure::Failure,
-    fault::is_region,
-    local::blocking,
-    movement::Stall,
-    region::{self, Regions},
-    retry::Patience,
+    Limits, bucket::Bucket, connector::Connector, failure::Failure, fault::is_region, local::blocking, movement::Stall,
+    parts::PartRules,
 };
 
-/// A bucket that can be spoken to.
-#[derive(Debug)]
-pub(super) struct Bucket {
-    pub(super) s3: AmazonS3,
-    /// The same, but it completes uploads in parts only under a free name.
-    pub(super) creating: AmazonS3,
-    pub(super) limits: Limits,
-    /// Watches over the parts and pieces of the transfer.
-    pub(super) stall: Stall,
-    /// For what `object_store` does not ask a store.
-    pub(super) own: OwnRequests,
-}
+/// Makes a client for the bucket, and looks its region up if the request named none.
+pub(super) async fn connect(store: &S3Store, limits: Limits, regions: &Regions) -> Result<Bucket, Failure> {
+    let credential = credential(store)?;
+    let endpoint = bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))?;
+    let connector = blocking(move || Connector::new(&endpoint, limits.answer)).await?;
 
-/// What requests of our own are made and signed with.
-#[derive(Debug)]
-pub(super) struct OwnRequests {
-    pub(super) connector: Connector,
-    pub(super) credential: AwsCredential,
-    pub(super) region: String,
-    /// The bucket's address.
-    pub(super) url: Url,
-}
-
-impl Bucket {
-    /// Makes a client for the bucket, and looks its region up if the request named none.
-    pub(super) async fn connect(store: &S3Store, limits: Limits, regions: &Regions) -> Result<Self, Failure> {
-        let credential = credential(store)?;
-        let endpoint = bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))?;
-        let connector = blocking(move || Connector::new(&endpoint, limits.answer)).await?;
-
-        let region = match &store.region {
-            Some(region) => region.clone(),
-            None => {
-                let url = region::lookup_url(store, bucket_url(store, region::DEFAULT)?);
-                regions.look_up(&connector, &url, &credential, limits.answer).await
-            }
-        };
-        let endpoint = bucket_url(store, &region)?;
-        let builder = AmazonS3Builder::new()
-            .with_access_key_id(credential.key_id.clone())
-            .with_secret_access_key(credential.secret_key.clone())
-            .with_bucket_name(&store.bucket)
-            .with_region(&region)
-            // The whole address of the bucket, whichever style it is in, is taken as it is with this.
-            .with_virtual_hosted_style_request(true)
-            .with_endpoint(endpoint.as_str().trim_end_matches('/'))
-            .with_retry(RetryConfig {
-                // It would try again without regard to progress; we do so ourselves.
-                max_retries: 0,
-                retry_timeout: Duration::MAX,
-                ..RetryConfig::default()
-            });
-        Ok(Self {
-            creating: builder.clone().with_http_connector(connector.creating_only()).build()?,
-            s3: builder.with_http_connector(connector.clone()).build()?,
-            limits,
-            stall: Stall::new(limits.stall, connector.transfer()),
-            own: OwnRequests {
-                connector,
-                credential,
-                region,
-                url: endpoint,
-            },
-        })
-    }
-
-    pub(super) fn patience(&self) -> Patience {
-        Patience::new(self.limits.retry)
-    }
-
-    pub(super) async fn exists(&self, key: &ObjectKey) -> Result<bool, Failure> {
-        let path = object_path(key)?;
-        let patience = self.patience();
-        Ok(patience.retry(|| self.head(&path)).await?.is_some())
-    }
-
-    /// What the store tells of an object; none if it says that there is none.
-    pub(super) async fn head(&self, path: &Path) -> Result<Option<ObjectMeta>, Failure> {
-        let options = GetOptions::new().with_head(true);
-        match self.s3.get_opts(path, options).await.map_err(Failure::from) {
-            Ok(answer) => Ok(Some(answer.meta)),
-            Err(failure) if failure.is_missing() => Ok(None),
-            Err(failure) if failure.is_transient() || failure.answer().is_none() => Err(failure),
-            Err(failure) => Err(self.explain(path, failure).await),
+    let region = match &store.region {
+        Some(region) => region.clone(),
+        None => {
+            let url = region::lookup_url(store, bucket_url(store, region::DEFAULT)?);
+            regions.look_up(&connector, &url, &credential, limits.answer).await
         }
-    }
-
-    /// The refusal of a HEAD has no body, so the reason is asked for with a GET of one byte.
-    pub(super) async fn explain(&self, path: &Path, failure: Failure) -> Failure {
-        let options = GetOptions::new().with_range(Some(GetRange::Bounded(0..1)));
-        let status = failure.answer().map_or(404, |answer| answer.status);
-        match self.s3.get_opts(path, options).await.map_err(Failure::from) {
-            Err(reason)
-                if reason
-                    .answer()
-                    .is_some_and(|answer| answer.status == status && answer.code.is_some()) =>
-            {
-                reason
-            }
-            Ok(_) | Err(_) => failure,
-        }
-    }
+    };
+    let endpoint = bucket_url(store, &region)?;
+    let builder = AmazonS3Builder::new()
+        .with_access_key_id(credential.key_id.clone())
+        .with_secret_access_key(credential.secret_key.clone())
+        .with_bucket_name(&store.bucket)
+        .with_region(&region)
+        // The whole address of the bucket, whichever style it is in, is taken as it is with this.
+        .with_virtual_hosted_style_request(true)
+        // TLS sees to it that nobody changes what is sent; without it the signature does.
+        .with_unsigned_payload(endpoint.scheme() == "https")
+        .with_endpoint(endpoint.as_str().trim_end_matches('/'))
+        .with_retry(RetryConfig {
+            // It would try again without regard to progress; we do so ourselves.
+            max_retries: 0,
+            retry_timeout: Duration::MAX,
+            ..RetryConfig::default()
+        });
+    let creating = builder.clone().with_http_connector(connector.creating_only()).build()?;
+    let objects = builder.with_http_connector(connector.clone()).build()?;
+    Ok(Bucket {
+        stall: Arc::new(Stall::new(limits.stall, connector.transfer())),
+        open_uploads: Arc::new(S3OpenUploads {
+            credentials: Arc::clone(objects.credentials()),
+            connector,
+            region,
+            url: endpoint,
+            silence: limits.answer,
+        }),
+        objects: Arc::new(objects),
+        creating: Arc::new(creating),
+        parts: PartRules::S3,
+        limits,
+    })
 }
 
 /// The bucket's address. `object_store` puts the bucket into the path of an endpoint, but not into
@@ -167,18 +107,6 @@ fn credential(store: &S3Store) -> Result<AwsCredential, Failure> {
         secret_key: store.auth_secret.expose().to_owned(),
         token: None,
     })
-}
-
-/// The key as it is, character by character. (`Path::from` would escape some of them.)
-pub(super) fn object_path(key: &ObjectKey) -> Result<Path, Failure> {
-    let bad = || Failure::strange("no object can have this name: it has an empty segment, or control characters");
-    let path = Path::parse(key.as_str()).map_err(|_| bad())?;
-    // A slash at the beginning or end is dropped silently.
-    if path.as_ref() == key.as_str() && !path.is_root() {
-        Ok(path)
-    } else {
-        Err(bad())
-    }
 }
 
 #[cfg(test)]
@@ -225,16 +153,6 @@ mod tests {
         for endpoint in ["http://a:99999", "http://[::1", "nonsense"] {
             let made = bucket_url(&store(Some(endpoint), Path), "eu-west-1");
             assert!(made.is_err(), "{endpoint}");
-        }
-    }
-
-    #[test]
-    fn keys_stay_as_they_are_or_are_refused() {
-        for key in ["a", "a/b c+é%20#?~.tar.gz", "a b/{x}/\\"] {
-            assert_eq!(object_path(&ObjectKey::new("", key)).unwrap().as_ref(), key);
-        }
-        for key in ["", "/a", "a/", "a//b", "a/../b", "a\nb"] {
-            assert!(object_path(&ObjectKey::new("", key)).is_err(), "{key:?}");
         }
     }
 

@@ -1,11 +1,15 @@
 //! Uploads in parts that a store has opened.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use object_store::{aws::AmazonS3, multipart::MultipartStore, path::Path};
+use object_store::path::Path;
 use tokio::{runtime::Handle, task::JoinHandle, time::sleep};
 
-use super::{failure::Failure, retry::Patience, s3::Bucket};
+use super::{
+    bucket::{Bucket, Objects},
+    failure::Failure,
+    retry::Patience,
+};
 
 /// After a failure, what is left to do is tried for no longer than this.
 pub(super) const LONGEST_AFTERMATH: Duration = Duration::from_secs(30);
@@ -18,7 +22,7 @@ const PAUSE_BETWEEN_ABORTS: Duration = Duration::from_millis(250);
 /// Dropped, as when the whole transfer is cancelled, it leaves a task behind that removes them.
 pub(super) struct Unfinished {
     pub(super) id: String,
-    s3: AmazonS3,
+    objects: Arc<dyn Objects>,
     path: Path,
     limit: Duration,
     is_open: bool,
@@ -29,7 +33,7 @@ impl Unfinished {
     pub(super) fn new(bucket: &Bucket, path: &Path) -> Self {
         Self {
             id: String::new(),
-            s3: bucket.s3.clone(),
+            objects: Arc::clone(&bucket.objects),
             path: path.clone(),
             limit: bucket.limits.retry.min(LONGEST_AFTERMATH),
             is_open: false,
@@ -38,7 +42,7 @@ impl Unfinished {
 
     /// Has the store open it.
     pub(super) async fn create(mut self) -> Result<Self, Failure> {
-        self.id = self.s3.create_multipart(&self.path).await?;
+        self.id = self.objects.create_multipart(&self.path).await?;
         self.is_open = true;
         Ok(self)
     }
@@ -60,7 +64,12 @@ impl Unfinished {
     fn spawn_abort(&mut self) -> Option<JoinHandle<()>> {
         self.is_open = false;
         let runtime = Handle::try_current().ok()?;
-        Some(runtime.spawn(abort(self.s3.clone(), self.path.clone(), self.id.clone(), self.limit)))
+        Some(runtime.spawn(abort(
+            Arc::clone(&self.objects),
+            self.path.clone(),
+            self.id.clone(),
+            self.limit,
+        )))
     }
 }
 
@@ -72,10 +81,10 @@ impl Drop for Unfinished {
     }
 }
 
-async fn abort(s3: AmazonS3, path: Path, id: String, limit: Duration) {
+async fn abort(objects: Arc<dyn Objects>, path: Path, id: String, limit: Duration) {
     let patience = Patience::new(limit);
     for round in 0..ABORTS {
-        let abort = || async { Ok(s3.abort_multipart(&path, &id).await?) };
+        let abort = || async { Ok(objects.abort_multipart(&path, &id).await?) };
         match patience.retry(abort).await {
             Ok(()) => sleep(PAUSE_BETWEEN_ABORTS).await,
             // It is gone: by the round before, or because it was completed after all.

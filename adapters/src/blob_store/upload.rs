@@ -2,6 +2,7 @@
 
 use std::{
     future,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,35 +13,32 @@ use std::{
 use bytes::Bytes;
 use domain::{
     artifact::ObjectKey,
-    ports::{Halt, UploadJournal},
+    ports::{Halt, Moved, UploadJournal},
 };
-use futures_util::{StreamExt, stream};
-use object_store::{
-    ObjectStore, PutMode, PutPayload,
-    aws::AmazonS3,
-    multipart::{MultipartStore, PartId},
-    path::Path,
-};
+use futures_util::{Stream, StreamExt, stream};
+use object_store::{PutMode, PutPayload, multipart::PartId, path::Path};
 use tokio::time::{sleep, timeout};
 
 use super::{
+    bucket::{Bucket, Objects, object_path},
     budget::Budget,
+    digest::Digest,
     failure::Failure,
     halting::unless_halted,
     local::Source,
     parts::{PART_BYTES, Part, parts},
     retry::Patience,
-    s3::{Bucket, object_path},
     unfinished::{LONGEST_AFTERMATH, Unfinished},
 };
 
-/// Parts on their way at a time. One connection seldom fills a line; many need memory.
-const PARTS_AT_A_TIME: usize = 2;
+/// Parts of one file on their way at a time. One connection seldom fills a line; and should its store
+/// fall silent, a transfer must not hold all the memory of the others.
+const PARTS_AT_A_TIME: usize = 3;
 /// When one part has failed, the others on their way may arrive for this long. When an upload is told
 /// to halt while its object is being made visible, that may go on for so long.
 const LONGEST_ARRIVAL: Duration = Duration::from_secs(5);
 
-/// Uploads a file as a new object and returns the length that the store tells of it.
+/// Uploads a file as a new object. The length is that which the store tells of it.
 pub(super) async fn upload(
     bucket: &Bucket,
     key: &ObjectKey,
@@ -48,7 +46,7 @@ pub(super) async fn upload(
     budget: &Arc<Budget>,
     journal: &dyn UploadJournal,
     halt: &Halt,
-) -> Result<u64, Failure> {
+) -> Result<Moved, Failure> {
     let upload = Upload {
         path: object_path(key)?,
         patience: bucket.patience(),
@@ -57,14 +55,18 @@ pub(super) async fn upload(
         budget,
         journal,
         halt,
+        digest: Digest::default(),
         is_committing: AtomicBool::new(false),
     };
-    if source.size <= PART_BYTES {
+    if source.size <= PART_BYTES.min(bucket.parts.most_bytes) {
         upload.in_one_piece().await?;
     } else {
         upload.in_parts().await?;
     }
-    upload.stored_length().await
+    Ok(Moved {
+        size_bytes: upload.stored_length().await?,
+        sha256: upload.digest.value(),
+    })
 }
 
 struct Upload<'a> {
@@ -75,6 +77,8 @@ struct Upload<'a> {
     patience: Patience,
     journal: &'a dyn UploadJournal,
     halt: &'a Halt,
+    /// Of what was read.
+    digest: Digest,
     /// Whether the object may have become visible.
     is_committing: AtomicBool,
 }
@@ -93,8 +97,12 @@ impl Upload<'_> {
         let prepare = async {
             // Before memory is taken: a store that is slow to answer must not keep it from others.
             self.refuse_if_taken().await?;
-            let length = usize::try_from(self.source.size).expect("it is at most one part");
-            let bytes = self.source.read(0, length, self.budget).await?;
+            let whole = Part {
+                index: 0,
+                offset: 0,
+                length: usize::try_from(self.source.size).expect("it is at most one part"),
+            };
+            let bytes = self.source.read(whole, self.budget, &self.digest).await?;
             self.source.refuse_if_changed().await?;
             Ok(bytes)
         };
@@ -187,7 +195,7 @@ impl Upload<'_> {
 
     async fn put(&self, bytes: Bytes, mode: PutMode) -> Result<(), Failure> {
         let payload = PutPayload::from(bytes);
-        self.bucket.s3.put_opts(&self.path, payload, mode.into()).await?;
+        self.bucket.objects.put_opts(&self.path, payload, mode.into()).await?;
         Ok(())
     }
 
@@ -252,24 +260,40 @@ impl Upload<'_> {
         let opened = self.journal.opened(id).await;
         opened.map_err(|text| Failure::unknown_upload(&text))?;
         let sent = unless_halted(self.halt, self.fill(id)).await?;
-        let complete = |s3: &AmazonS3| {
-            let (s3, sent) = (s3.clone(), sent.clone());
+        let complete = |objects: &Arc<dyn Objects>| {
+            let (objects, sent) = (Arc::clone(objects), sent.clone());
             async move {
-                s3.complete_multipart(&self.path, id, sent).await?;
+                objects.complete_multipart(&self.path, id, sent).await?;
                 Ok(())
             }
         };
-        self.commit(|| complete(&self.bucket.creating), || complete(&self.bucket.s3))
+        self.commit(|| complete(&self.bucket.creating), || complete(&self.bucket.objects))
             .await
     }
 
     /// Sends all parts.
     async fn fill(&self, id: &String) -> Result<Vec<PartId>, Failure> {
+        let size = self.source.size;
+        let part_bytes = self.bucket.parts.part_bytes(size).ok_or_else(|| {
+            Failure::strange(format!(
+                "a file of {size} bytes is larger than what this store can take in parts"
+            ))
+        })?;
+        let at_a_time = self.budget.holds(part_bytes).min(PARTS_AT_A_TIME);
+        if at_a_time == 1 {
+            tracing::info!(
+                key = %self.path,
+                part_bytes,
+                "the file is so large that only one part at a time fits into transfer_memory: it is sent slowly"
+            );
+        }
         let is_hopeless = AtomicBool::new(false);
-        let mut sending = stream::iter(parts(self.source.size))
+        let sending = self
+            .read_in_order(part_bytes)
             .take_while(|_| future::ready(!is_hopeless.load(Ordering::Relaxed)))
-            .map(|part| self.send(id, part))
-            .buffer_unordered(PARTS_AT_A_TIME);
+            .map(|read| self.send(id, read))
+            .buffer_unordered(at_a_time);
+        let mut sending = pin!(sending);
         let mut sent: Vec<(usize, PartId)> = Vec::new();
         while let Some(result) = sending.next().await {
             match result {
@@ -289,12 +313,24 @@ impl Upload<'_> {
         Ok(sent.into_iter().map(|(_, part)| part).collect())
     }
 
-    async fn send(&self, id: &String, part: Part) -> Result<(usize, PartId), Failure> {
-        let bytes = self.source.read(part.offset, part.length, self.budget).await?;
+    /// Reads the parts one after another, as their digest wants it, and no more than are wanted.
+    fn read_in_order(&self, part_bytes: u64) -> impl Stream<Item = Result<(Part, Bytes), Failure>> {
+        stream::iter(parts(self.source.size, part_bytes)).then(async |part| {
+            let bytes = self.source.read(part, self.budget, &self.digest).await?;
+            Ok((part, bytes))
+        })
+    }
+
+    async fn send(&self, id: &String, read: Result<(Part, Bytes), Failure>) -> Result<(usize, PartId), Failure> {
+        let (part, bytes) = read?;
         // A part that is sent twice under the same number counts once.
         let put = || async {
             let payload = PutPayload::from(bytes.clone());
-            Ok(self.bucket.s3.put_part(&self.path, id, part.index, payload).await?)
+            Ok(self
+                .bucket
+                .objects
+                .put_part(&self.path, id, part.index, payload)
+                .await?)
         };
         let sent = self.bucket.stall.watch(self.patience.retry(put)).await?;
         self.patience.renew();

@@ -6,6 +6,7 @@ use domain::{
     request::{DestinationDraft, Draft, Faults, RequestRules, ServiceDraft},
     secret::Secret,
 };
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{Members, Reader};
@@ -70,6 +71,8 @@ fn destination(mut from: Reader<'_, '_>) -> (DestinationDraft, Option<bool>) {
         skip_ssl: from.boolean("skipSSL"),
         filename_prefix: from.string("filenamePrefix"),
         filename: from.string("filename"),
+        sha256: from.string("sha256"),
+        filesize: filesize(&mut from),
         domain: from.string("domain"),
         container_name: from.string("container_name"),
         project_name: from.string("project_name"),
@@ -78,6 +81,25 @@ fn destination(mut from: Reader<'_, '_>) -> (DestinationDraft, Option<bool>) {
         path: from.string("path"),
     };
     (draft, skips_storage)
+}
+
+/// A number of bytes, alone or as in a polling body: `{"size": 123, "unit": "byte"}`.
+fn filesize(from: &mut Reader<'_, '_>) -> Option<u64> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum FileSize {
+        Bytes(u64),
+        Object { size: u64 },
+    }
+
+    const MEMBER: &str = "filesize";
+    match serde_json::from_str(from.raw(MEMBER)?.get()) {
+        Ok(FileSize::Bytes(size) | FileSize::Object { size }) => Some(size),
+        Err(_) => {
+            from.fault(MEMBER, "must be a number of bytes, or an object with one as size");
+            None
+        }
+    }
 }
 
 fn service(mut from: Reader<'_, '_>) -> ServiceDraft {

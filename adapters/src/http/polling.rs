@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    artifact::Sha256,
     job::{JobStatus, JobView, Outcome, ScriptLog},
     plan::{JobKind, Phase, Transfer},
     request::DestinationEcho,
@@ -21,6 +22,7 @@ pub(super) struct PollingBody {
     skip_storage: bool,
     filename: String,
     size_bytes: u64,
+    sha256: Option<Sha256>,
     start_time: Option<DateTime<Utc>>,
     end_time: Option<DateTime<Utc>>,
     logs: Vec<(Phase, ScriptLog)>,
@@ -41,6 +43,7 @@ impl PollingBody {
             skip_storage: false,
             filename: String::new(),
             size_bytes: 0,
+            sha256: None,
             start_time: None,
             end_time: None,
             logs: Vec::new(),
@@ -91,6 +94,7 @@ impl From<&JobView> for PollingBody {
             skip_storage: view.transfer == Transfer::ByScripts,
             filename,
             size_bytes,
+            sha256: view.artifact.as_ref().and_then(|artifact| artifact.sha256),
             start_time: Some(view.accepted_at),
             end_time: view.ended_at,
             logs: view.logs.clone(),
@@ -157,6 +161,9 @@ impl Serialize for PollingBody {
         }
         if let Some(lock_released) = self.lock_released {
             map.serialize_entry("lock_released", &lock_released)?;
+        }
+        if let Some(sha256) = self.sha256 {
+            map.serialize_entry("sha256", &sha256.to_string())?;
         }
         map.end()
     }

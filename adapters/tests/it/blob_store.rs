@@ -18,8 +18,8 @@ use std::{
 
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
-    artifact::ObjectKey,
-    ports::{BlobStore, BlobStoreError, Halt},
+    artifact::{Expected, ObjectKey, Sha256},
+    ports::{BlobStore, BlobStoreError, Halt, Moved},
     request::{FileStore, S3Addressing, S3Store, Store},
     secret::Secret,
 };
@@ -70,6 +70,12 @@ fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
+fn sha256(bytes: &[u8]) -> Sha256 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let digest: [u8; 32] = digest.as_ref().try_into().unwrap();
+    digest.into()
+}
+
 /// A directory of this machine, for what is sent and what comes back.
 struct Desk(TempDir);
 
@@ -93,7 +99,9 @@ impl Desk {
 async fn upload(blobs: &ObjectBlobStore, store: &Store, name: &str, bytes: &[u8]) -> Result<u64, BlobStoreError> {
     let desk = Desk::new();
     let source = desk.file("source", bytes);
-    send(blobs, store, name, &source, bytes.len() as u64).await
+    let moved = send(blobs, store, name, &source, bytes.len() as u64).await?;
+    assert_eq!(moved.sha256, sha256(bytes));
+    Ok(moved.size_bytes)
 }
 
 /// Uploads a file that nobody halts.
@@ -103,7 +111,7 @@ async fn send(
     name: &str,
     source: &Path,
     size: u64,
-) -> Result<u64, BlobStoreError> {
+) -> Result<Moved, BlobStoreError> {
     let halt = Halt::default();
     blobs
         .upload(store, &key(name), source, size, Journal::new(), &halt)
@@ -114,9 +122,10 @@ async fn send(
 async fn download(blobs: &ObjectBlobStore, store: &Store, name: &str) -> Result<Vec<u8>, BlobStoreError> {
     let desk = Desk::new();
     let target = desk.file("target", b"");
-    let length = blobs.download(store, &key(name), &target, &Halt::default()).await?;
+    let (expected, halt) = (Expected::default(), Halt::default());
+    let moved = blobs.download(store, &key(name), &target, expected, &halt).await?;
     let bytes = fs::read(&target).unwrap();
-    assert_eq!(bytes.len() as u64, length);
+    assert_eq!((moved.size_bytes, moved.sha256), (bytes.len() as u64, sha256(&bytes)));
     Ok(bytes)
 }
 

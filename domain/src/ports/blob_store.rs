@@ -2,7 +2,11 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{artifact::ObjectKey, ports::Halt, request::Store};
+use crate::{
+    artifact::{Expected, ObjectKey, Sha256},
+    ports::Halt,
+    request::Store,
+};
 
 /// Keeps artifacts as objects in a store.
 ///
@@ -11,18 +15,18 @@ use crate::{artifact::ObjectKey, ports::Halt, request::Store};
 #[cfg_attr(any(test, feature = "test-doubles"), mockall::automock)]
 #[async_trait]
 pub trait BlobStore: fmt::Debug + Send + Sync {
-    /// Whether there is an object of this key.
+    /// The length in bytes of the object of this key; none if there is no object.
     ///
     /// # Errors
     ///
     /// If the store did not say.
-    async fn exists(&self, store: &Store, key: &ObjectKey) -> Result<bool, BlobStoreError>;
+    async fn find(&self, store: &Store, key: &ObjectKey) -> Result<Option<u64>, BlobStoreError>;
 
     /// The `journal` is told of what the store keeps from then on, before any byte is sent.
     ///
     /// Uploads the file `source`, which has `size_bytes` bytes, as `key`, and returns the length that
-    /// the store then tells of the object. A file that has another length, or changes while it is
-    /// read, is not uploaded.
+    /// the store then tells of the object, and the digest of what was sent. A file that has another
+    /// length, or changes while it is read, is not uploaded.
     ///
     /// The object appears complete or not at all, and survives a crash of its store as far as the
     /// store can promise that. An object that is there already is not replaced.
@@ -40,7 +44,7 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         size_bytes: u64,
         journal: Arc<dyn UploadJournal>,
         halt: &Halt,
-    ) -> Result<u64, BlobStoreError>;
+    ) -> Result<Moved, BlobStoreError>;
 
     /// Removes what an upload of `key` that was cut off has left in the store, but for complete
     /// objects: those of the `known` uploads, and those that were opened for this very key and not
@@ -52,13 +56,29 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     async fn discard_upload(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), BlobStoreError>;
 
     /// Downloads the object `key` into the empty file `target` and returns its length, which is that
-    /// which the store told of the object. The file is synced to disk.
+    /// which the store told of the object, and its digest. The file is synced to disk.
     ///
     /// # Errors
     ///
-    /// After an error, or when it was told to halt, what the file holds is of no use.
-    async fn download(&self, store: &Store, key: &ObjectKey, target: &Path, halt: &Halt)
-    -> Result<u64, BlobStoreError>;
+    /// Also if the object is not as `expected`. After an error, or when it was told to halt, what the
+    /// file holds is of no use.
+    async fn download(
+        &self,
+        store: &Store,
+        key: &ObjectKey,
+        target: &Path,
+        expected: Expected,
+        halt: &Halt,
+    ) -> Result<Moved, BlobStoreError>;
+}
+
+/// What went over the wire, whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// The length of the object, in bytes.
+    pub size_bytes: u64,
+    /// The digest of the file.
+    pub sha256: Sha256,
 }
 
 /// Writes down what an upload has made a store keep, so that somebody else can remove it.

@@ -13,6 +13,7 @@ use super::{
     refusal_of_name,
 };
 use crate::{
+    artifact::{Expected, InvalidSha256},
     job::JobId,
     plan::{JobKind, Transfer},
     secret::Secret,
@@ -47,6 +48,7 @@ impl Draft {
             JobKind::Backup => Work::Backup,
             JobKind::Restore => Work::Restore {
                 filename: check.filename(self.destination.filename.clone()),
+                expected: check.expected(&self.destination),
             },
         };
         let destination = check.destination(self.destination, rules, transfer);
@@ -315,6 +317,22 @@ impl Check {
                 .add(path, format!("has more than {MAX_FILE_NAME_BYTES} bytes"));
         }
         name
+    }
+
+    /// What the client knows of the object. Empty and zero, as in a polling body, are nothing.
+    fn expected(&mut self, draft: &DestinationDraft) -> Expected {
+        let digest = draft.sha256.as_deref().filter(|text| !text.is_empty());
+        let sha256 = digest.and_then(|text| match text.parse() {
+            Ok(sha256) => Some(sha256),
+            Err(InvalidSha256) => {
+                self.faults.add("destination.sha256", InvalidSha256.to_string());
+                None
+            }
+        });
+        Expected {
+            size_bytes: draft.filesize.filter(|size| *size > 0),
+            sha256,
+        }
     }
 
     /// A host or database: a script's argument and a part of a file name.

@@ -46,6 +46,10 @@ pub struct DestinationDraft {
     pub filename_prefix: Option<String>,
     /// `filename`, of a restore
     pub filename: Option<String>,
+    /// `sha256`, of a restore
+    pub sha256: Option<String>,
+    /// `filesize`, of a restore, in bytes
+    pub filesize: Option<u64>,
     /// `domain`
     pub domain: Option<String>,
     /// `container_name`

@@ -4,10 +4,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{JobService, Ports, race::unless, recorder::Recorder};
 use crate::{
-    artifact::{Found, ObjectKey, ObjectNames, Staging, choose},
+    artifact::{Expected, Found, ObjectKey, ObjectNames, Staging, choose},
     job::{ArtifactReport, FailureCause, Job, JobEvent, StepReport},
     plan::{Phase, Role, Step, Transfer},
-    ports::{Halt, PreparedRestore, RestorePlace, ScriptError},
+    ports::{Halt, Moved, PreparedRestore, RestorePlace, ScriptError},
     request::{JobRequest, Work},
     script::{Course, LockState, call},
 };
@@ -120,6 +120,7 @@ impl Hands {
         let artifact = ArtifactReport {
             filename: entry.name.clone(),
             size_bytes: entry.size_bytes,
+            sha256: None,
         };
         match request.transfer {
             Transfer::ByAgent if artifact.size_bytes == 0 => Err(error(format!(
@@ -152,13 +153,18 @@ impl Hands {
             };
             let recorded = recorder.record(event).await;
             recorded.map_err(|error| format!("the name of the object could not be recorded: {error}"))?;
-            let size_bytes = ports
+            let moved = ports
                 .blobs
                 .upload(store, &key, path, artifact.size_bytes, recorder.clone(), halt)
                 .await
                 .map_err(|error| error.to_string())?;
+            let Moved { size_bytes, sha256 } = moved;
             if size_bytes == artifact.size_bytes {
-                Ok(ArtifactReport { filename, size_bytes })
+                Ok(ArtifactReport {
+                    filename,
+                    size_bytes,
+                    sha256: Some(sha256),
+                })
             } else {
                 Err(format!(
                     "the object {:?} in {store} has {size_bytes} bytes, but the artifact has {}; do not rely on this \
@@ -207,7 +213,7 @@ async fn download(service: &JobService, recorder: &Arc<Recorder>, halt: &Halt) -
         return Err(not_recorded(problem));
     }
     blobs
-        .download(store, &key, &prepared.download, halt)
+        .download(store, &key, &prepared.download, expected_of(job.request()), halt)
         .await
         .map_err(|e| error(e.to_string()))?;
     let note = workspace
@@ -280,8 +286,8 @@ async fn free_name(service: &JobService, job: &Job, names: &ObjectNames) -> Resu
         if !is_ours {
             continue;
         }
-        let exists = service.inner.ports.blobs.exists(store, &key).await;
-        if !exists.map_err(|error| error.to_string())? {
+        let found = service.inner.ports.blobs.find(store, &key).await;
+        if found.map_err(|error| error.to_string())?.is_none() {
             return Ok((filename, key));
         }
     }
@@ -292,10 +298,18 @@ async fn free_name(service: &JobService, job: &Job, names: &ObjectNames) -> Resu
     ))
 }
 
+/// What is known of the object that a job restores.
+fn expected_of(request: &JobRequest) -> Expected {
+    match &request.work {
+        Work::Backup => Expected::default(),
+        Work::Restore { expected, .. } => *expected,
+    }
+}
+
 fn restore_place(request: &JobRequest) -> Option<RestorePlace> {
     match &request.work {
         Work::Backup => None,
-        Work::Restore { filename } => Some(RestorePlace {
+        Work::Restore { filename, .. } => Some(RestorePlace {
             id: request.id.clone(),
             filename: filename.clone(),
         }),

@@ -108,6 +108,8 @@ pub(in super::super) struct StoredLog {
 struct StoredArtifact {
     filename: String,
     size_bytes: u64,
+    #[serde(default)]
+    sha256: Option<String>,
 }
 
 /// [`FailureCause`]
@@ -294,6 +296,7 @@ impl From<&StepReport> for StoredReport {
             artifact: artifact.as_ref().map(|artifact| StoredArtifact {
                 filename: artifact.filename.clone(),
                 size_bytes: artifact.size_bytes,
+                sha256: artifact.sha256.map(|sha256| sha256.to_string()),
             }),
             note: note.clone(),
         }
@@ -307,6 +310,7 @@ impl From<StoredReport> for StepReport {
             artifact: report.artifact.map(|artifact| ArtifactReport {
                 filename: artifact.filename,
                 size_bytes: artifact.size_bytes,
+                sha256: artifact.sha256.and_then(|sha256| sha256.parse().ok()),
             }),
             note: report.note,
         }

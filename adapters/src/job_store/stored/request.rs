@@ -1,6 +1,7 @@
 //! Requests as they are written: with their secrets into the seal, without them in the open.
 
 use domain::{
+    artifact::Expected,
     job::JobId,
     plan::Transfer,
     request::{
@@ -54,7 +55,13 @@ impl From<Hidden> for Secret {
 #[serde(rename_all = "snake_case")]
 enum StoredWork {
     Backup,
-    Restore { filename: String },
+    Restore {
+        filename: String,
+        #[serde(default)]
+        size_bytes: Option<u64>,
+        #[serde(default)]
+        sha256: Option<String>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -144,8 +151,10 @@ impl From<&JobRequest> for StoredRequest {
             id: id.to_string(),
             work: match work {
                 Work::Backup => StoredWork::Backup,
-                Work::Restore { filename } => StoredWork::Restore {
+                Work::Restore { filename, expected } => StoredWork::Restore {
                     filename: filename.clone(),
+                    size_bytes: expected.size_bytes,
+                    sha256: expected.sha256.map(|sha256| sha256.to_string()),
                 },
             },
             store: store.into(),
@@ -181,7 +190,17 @@ impl TryFrom<StoredRequest> for JobRequest {
             id: JobId::parse(id).map_err(|error| format!("the id {id:?} {error}"))?,
             work: match request.work {
                 StoredWork::Backup => Work::Backup,
-                StoredWork::Restore { filename } => Work::Restore { filename },
+                StoredWork::Restore {
+                    filename,
+                    size_bytes,
+                    sha256,
+                } => Work::Restore {
+                    filename,
+                    expected: Expected {
+                        size_bytes,
+                        sha256: sha256.and_then(|text| text.parse().ok()),
+                    },
+                },
             },
             destination: Destination {
                 store: request.store.into(),

@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::MetadataExt};
 
 use adapters::blob_store::PART_BYTES;
-use domain::ports::{BlobStore, BlobStoreError, Halt};
+use domain::{
+    artifact::Expected,
+    ports::{BlobStore, BlobStoreError, Halt},
+};
 
 use super::{Desk, Place, assert_same, download, key, noise, send, upload};
 
@@ -51,13 +54,13 @@ async fn a_file_that_is_a_link_is_not_sent() {
 async fn an_object_is_found_once_it_is_there() {
     for place in Place::all().await {
         assert!(
-            !place.blobs.exists(&place.store, &key("a")).await.unwrap(),
+            place.blobs.find(&place.store, &key("a")).await.unwrap().is_none(),
             "{}",
             place.name
         );
         upload(&place.blobs, &place.store, "a", b"artifact").await.unwrap();
         assert!(
-            place.blobs.exists(&place.store, &key("a")).await.unwrap(),
+            place.blobs.find(&place.store, &key("a")).await.unwrap().is_some(),
             "{}",
             place.name
         );
@@ -143,7 +146,7 @@ async fn keys_are_kept_character_by_character() {
             assert_eq!(back, name.as_bytes(), "{}", place.name);
             assert_eq!(fs::read(place.object(name)).unwrap(), name.as_bytes(), "{}", place.name);
             assert!(
-                place.blobs.exists(&place.store, &key(name)).await.unwrap(),
+                place.blobs.find(&place.store, &key(name)).await.unwrap().is_some(),
                 "{}: {name}",
                 place.name
             );
@@ -159,8 +162,11 @@ async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
 
         let target = desk.file("made", b"longer than the artifact");
         let before = fs::metadata(&target).unwrap().ino();
-        let length = place.blobs.download(&place.store, &name, &target, &halt).await;
-        assert_eq!(length, Ok(8), "{}", place.name);
+        let length = place
+            .blobs
+            .download(&place.store, &name, &target, Expected::default(), &halt)
+            .await;
+        assert_eq!(length.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
         assert_eq!(fs::read(&target).unwrap(), b"artifact", "{}", place.name);
         assert_eq!(fs::metadata(&target).unwrap().ino(), before, "{}", place.name);
 
@@ -169,7 +175,10 @@ async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
         nix::unistd::mkfifo(&desk.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         for target in ["missing", "link", "fifo"] {
             let target = desk.path(target);
-            let result = place.blobs.download(&place.store, &name, &target, &halt).await;
+            let result = place
+                .blobs
+                .download(&place.store, &name, &target, Expected::default(), &halt)
+                .await;
             let error = result.unwrap_err();
             assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
         }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
-use domain::ports::{BlobStore, BlobStoreError, Halt};
+use domain::{
+    artifact::Expected,
+    ports::{BlobStore, BlobStoreError, Halt},
+};
 use tokio::time::Instant;
 
 use super::{
@@ -47,7 +50,7 @@ async fn halted_at(
         until("the server to do it", is_done).await;
     }
     halt.fire();
-    upload.await.unwrap()
+    upload.await.unwrap().map(|moved| moved.size_bytes)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +99,10 @@ async fn what_was_halted_before_is_not_begun() {
             .upload(&place.store, &name, &source, 8, journal.clone(), &halt)
             .await;
         assert!(sent.unwrap_err().to_string().contains("told to stop"), "{}", place.name);
-        let received = place.blobs.download(&place.store, &name, &target, &halt).await;
+        let received = place
+            .blobs
+            .download(&place.store, &name, &target, Expected::default(), &halt)
+            .await;
         assert!(
             received.unwrap_err().to_string().contains("told to stop"),
             "{}",
@@ -122,7 +128,7 @@ async fn a_halted_download_returns_and_leaves_the_file_to_its_owner() {
         let (scene, target, halt) = (Arc::clone(&scene), target.clone(), halt.clone());
         async move {
             patient(PATIENT)
-                .download(&scene.store(), &key("a"), &target, &halt)
+                .download(&scene.store(), &key("a"), &target, Expected::default(), &halt)
                 .await
         }
     });

@@ -28,7 +28,7 @@ async fn the_prefix_is_part_of_the_key() {
     let stored = blobs
         .upload(&scene.store(), &key, &source, 8, Journal::new(), &halt)
         .await;
-    assert_eq!(stored, Ok(8));
+    assert_eq!(stored.map(|moved| moved.size_bytes), Ok(8));
     assert_eq!(scene.stored("my prefix/é-a.tar.gz"), b"artifact");
 }
 
@@ -40,7 +40,7 @@ async fn a_wrong_secret_is_told_and_not_tried_again() {
     let store = Store::S3(bucket);
     let blobs = patient(PATIENT);
     for error in [
-        blobs.exists(&store, &key("a")).await.unwrap_err(),
+        blobs.find(&store, &key("a")).await.unwrap_err(),
         upload(&blobs, &store, "a", b"x").await.unwrap_err(),
         download(&blobs, &store, "a").await.unwrap_err(),
     ] {
@@ -60,7 +60,7 @@ async fn a_missing_bucket_is_told() {
     bucket.bucket = "no-such".to_owned();
     let store = Store::S3(bucket);
     let blobs = patient(PATIENT);
-    assert!(!blobs.exists(&store, &key("a")).await.unwrap());
+    assert!(blobs.find(&store, &key("a")).await.unwrap().is_none());
     scene
         .proxy
         .plan(1, "PUT", "/no-such/", Fault::Refuse(404, "NoSuchBucket"));
@@ -100,7 +100,7 @@ async fn a_store_that_is_silent_is_given_up_too() {
     let scene = Scene::new().await;
     scene.proxy.plan(usize::MAX, "HEAD", "", Fault::Stall);
     let blobs = patient(IMPATIENT).with_answer_timeout(Duration::from_millis(200));
-    let error = blobs.exists(&scene.store(), &key("a")).await.unwrap_err();
+    let error = blobs.find(&scene.store(), &key("a")).await.unwrap_err();
     assert!(matches!(error, BlobStoreError::Unavailable(_)), "{error:?}");
     assert!(
         error.to_string().contains("no answer (nothing moved for 0.2 s)"),

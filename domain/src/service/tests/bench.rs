@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use crate::{
-    artifact::{FileEntry, FileKind, Staging},
+    artifact::{FileEntry, FileKind, Sha256, Staging},
     job::{ExitReason, JobId, JobKey, JobView, ScriptLog},
     plan::{JobKind, Phase, Step},
     ports::{
-        BlobStoreError, Halt, JobApi, MockBlobStore, MockScriptRunner, MockWorkspace, PreparedRestore, ScriptError,
-        ScriptOutcome, ScriptRunner, WorkspaceError,
+        BlobStoreError, Halt, JobApi, MockBlobStore, MockScriptRunner, MockWorkspace, Moved, PreparedRestore,
+        ScriptError, ScriptOutcome, ScriptRunner, WorkspaceError,
     },
     request::JobRequest,
     script::{Directories, ScriptCall},
@@ -252,15 +252,15 @@ fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) ->
 fn blobs(setup: &Setup, diary: &Diary) -> MockBlobStore {
     let mut mock = MockBlobStore::new();
     let has = setup.clone();
-    mock.expect_exists().returning(move |_, key| {
-        let asked = has.call("exists");
+    mock.expect_find().returning(move |_, key| {
+        let asked = has.call("find");
         asked.map_err(|error| BlobStoreError::Unavailable(error.0))?;
-        Ok(has.taken.iter().any(|name| name == key.as_str()))
+        Ok(has.taken.iter().any(|name| name == key.as_str()).then_some(SIZE))
     });
     let (upload, to) = (setup.failing(Step::Upload), diary.clone());
     mock.expect_upload().returning(move |_, key, path, size_bytes, _, _| {
         to.lock().unwrap().push(format!("upload {} to {key}", path.display()));
-        transfer(upload).map(|()| size_bytes)
+        transfer(upload).map(|()| moved(size_bytes))
     });
     let to = diary.clone();
     mock.expect_discard_upload().returning(move |_, key, known| {
@@ -268,13 +268,20 @@ fn blobs(setup: &Setup, diary: &Diary) -> MockBlobStore {
         Ok(())
     });
     let (download, to) = (setup.failing(Step::Download), diary.clone());
-    mock.expect_download().returning(move |_, key, target, _| {
+    mock.expect_download().returning(move |_, key, target, _, _| {
         to.lock()
             .unwrap()
             .push(format!("download {key} to {}", target.display()));
-        transfer(download).map(|()| SIZE)
+        transfer(download).map(|()| moved(SIZE))
     });
     mock
+}
+
+fn moved(size_bytes: u64) -> Moved {
+    Moved {
+        size_bytes,
+        sha256: Sha256::from([7; 32]),
+    }
 }
 
 fn transfer(failing: Option<Failing>) -> Result<(), BlobStoreError> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::bench::key;
 use crate::{
-    artifact::NamePattern,
+    artifact::{NamePattern, Sha256},
     job::{JobKey, JobStatus},
     plan::{JobKind, Phase},
-    ports::{JobApi, MockBlobStore, MockWorkspace, StartError},
+    ports::{JobApi, MockBlobStore, MockWorkspace, Moved, StartError},
     service::{JobService, Ports, QueueLimits, ServiceSettings},
     testing::{
         FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, prepared_restore, request_for_database,
@@ -30,7 +30,10 @@ impl Queue {
     fn with_pattern(limits: QueueLimits, pattern: &str) -> Self {
         let (spawner, scripts) = (shared::<ManualSpawner>(), shared::<GatedScriptRunner>());
         let mut blobs = MockBlobStore::new();
-        blobs.expect_download().returning(|_, _, _, _| Ok(1));
+        blobs.expect_download().returning(|_, _, _, _, _| {
+            let sha256 = Sha256::from([0; 32]);
+            Ok(Moved { size_bytes: 1, sha256 })
+        });
         let mut workspace = MockWorkspace::new();
         workspace
             .expect_staging()

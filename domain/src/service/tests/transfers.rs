@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, Failing, SIZE, Setup};
 use crate::{
+    artifact::Sha256,
     job::{ArtifactReport, JobStatus},
     plan::{JobKind, Phase, Step, Transfer},
     testing::request,
@@ -28,6 +29,7 @@ fn a_backup_walks_its_plan_and_reports_the_stored_object() {
     let expected = ArtifactReport {
         filename: NAME.to_owned(),
         size_bytes: SIZE,
+        sha256: Some(Sha256::from([7; 32])),
     };
     assert_eq!(view.artifact, Some(expected));
 }
@@ -114,7 +116,7 @@ fn every_call_around_a_transfer_that_fails_fails_its_step_and_unlocks() {
         ),
         (
             JobKind::Backup,
-            "exists",
+            "find",
             "backup (upload)",
             [&backup[..], &after_backup].concat(),
         ),

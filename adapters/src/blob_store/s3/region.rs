@@ -15,7 +15,7 @@ use object_store::{
 use reqwest::{Method, Url};
 use tokio::time::timeout;
 
-use super::{
+use crate::blob_store::{
     connector::{Connector, read_start},
     fault::{Fault, element, is_region},
 };
@@ -41,7 +41,7 @@ pub(super) fn lookup_url(store: &S3Store, bucket: Url) -> Url {
 
 /// What stores told of their buckets, so that each is asked once and not with every request of a job.
 #[derive(Debug, Default)]
-pub(super) struct Regions(Mutex<HashMap<Url, (Instant, String)>>);
+pub(in crate::blob_store) struct Regions(Mutex<HashMap<Url, (Instant, String)>>);
 
 impl Regions {
     /// Asks the store, unless it told a while ago. If that fails, the transfer will find out whether
