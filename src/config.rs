@@ -14,7 +14,7 @@ use std::{
 use adapters::{job_store::FileJobStoreSettings, process::Interpreter};
 use domain::{
     artifact::NamePattern,
-    plan::{FailurePolicy, LockRelease},
+    plan::{FailurePolicy, Order},
     request::{RequestRules, complete_endpoint},
     script::{ArgumentStyle, Directories, ScriptSettings},
     secret::Secret,
@@ -53,6 +53,8 @@ pub(crate) const NAMES: &[&str] = &[
     "keep_unsent_artifact",
     "swap_s3_endpoint_and_region",
     "release_lock",
+    "download_before_lock",
+    "min_free_space",
     "transfer_retry_timeout",
     "transfer_stall_timeout",
     "phase_timeout",
@@ -145,7 +147,11 @@ impl Config {
             unlock_after_failed_lock: vars.parsed("unlock_after_failed_lock", "true", values::boolean),
             unlock_after_failed_restore: vars.parsed("unlock_after_failed_restore", "true", values::boolean),
             keep_unsent_artifact: vars.parsed("keep_unsent_artifact", "false", values::boolean),
-            release: vars.parsed("release_lock", "after_upload", |text| values::one_of(text, &RELEASES)),
+            order: Order {
+                unlock_before_upload: vars
+                    .parsed("release_lock", "after_upload", |text| values::one_of(text, &RELEASES)),
+                download_before_lock: vars.parsed("download_before_lock", "false", values::boolean),
+            },
         };
         let swapped = vars.parsed("swap_s3_endpoint_and_region", "false", values::boolean);
         let transfer_retry_timeout = vars.parsed("transfer_retry_timeout", "3m", values::duration);
@@ -160,6 +166,7 @@ impl Config {
         };
         let terminate_grace = vars.parsed("terminate_grace", "10s", values::duration);
         let drain_timeout = vars.parsed("drain_timeout", "30s", values::duration);
+        let min_free_space = vars.parsed("min_free_space", "0", values::size_or_nothing);
         let log_filter = vars.parsed("RUST_LOG", "info", values::log_filter);
         let mut warnings = Vec::new();
         let state_directory = state_directory(
@@ -212,6 +219,7 @@ impl Config {
                     swap_s3_endpoint_and_region: swapped,
                 },
                 times,
+                min_free_space,
             },
             warnings,
             summary,
@@ -242,10 +250,8 @@ const ARGUMENT_STYLES: [(&str, ArgumentStyle); 3] = [
     ("none", ArgumentStyle::None),
 ];
 
-const RELEASES: [(&str, LockRelease); 2] = [
-    ("after_upload", LockRelease::AfterUpload),
-    ("before_upload", LockRelease::BeforeUpload),
-];
+/// Whether the lock is released before the upload.
+const RELEASES: [(&str, bool); 2] = [("after_upload", false), ("before_upload", true)];
 
 const INTERPRETERS: [(&str, Interpreter); 2] = [("bash", Interpreter::Bash), ("shebang", Interpreter::Shebang)];
 

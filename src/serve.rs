@@ -90,6 +90,7 @@ pub(crate) fn service(config: &Config, store: Arc<dyn JobStore>) -> JobService {
             retry_timeout: config.transfer_retry_timeout,
             stall_timeout: config.transfer_stall_timeout,
             allowed_file_roots: config.rules.allowed_file_roots.clone(),
+            ..TransferSettings::default()
         })),
         jobs: Arc::new(LoggedJobStore::new(store)),
         workspace: Arc::new(LocalWorkspace::new(WorkspaceSettings {

@@ -15,9 +15,12 @@ use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactName, Staging},
     job::JobId,
-    ports::{PreparedRestore, RestorePlace, Workspace, WorkspaceError},
+    ports::{PreparedRestore, RestorePlace, WorkDirectory, Workspace, WorkspaceError},
     script::Directories,
 };
+use nix::{errno::Errno, sys::statvfs::statvfs};
+
+use self::files::fault;
 
 /// Where the directories are, and what may be done there.
 #[derive(Debug, Clone)]
@@ -68,6 +71,24 @@ impl Workspace for LocalWorkspace {
         self.work(move |state| match &state.settings.directories.backup {
             Some(directory) => staging::look(directory, &id, &name),
             None => Ok(Staging::default()),
+        })
+        .await
+    }
+
+    async fn free_bytes(&self, directory: WorkDirectory) -> Result<Option<u64>, WorkspaceError> {
+        self.work(move |state| {
+            let directories = &state.settings.directories;
+            let path = match directory {
+                WorkDirectory::Backup => &directories.backup,
+                WorkDirectory::Restore => &directories.restore,
+            };
+            let Some(path) = path else { return Ok(None) };
+            match statvfs(path.as_path()) {
+                // What is kept for the administrator is not counted.
+                Ok(space) => Ok(Some(space.blocks_available().saturating_mul(space.fragment_size()))),
+                Err(Errno::ENOENT) => Ok(None),
+                Err(error) => Err(fault("cannot see how much is free in", path, &error.into())),
+            }
         })
         .await
     }

@@ -88,7 +88,7 @@ row of the fixed answer tells what the client gets out of a server that only wri
 - Jobs are `skip_storage` jobs whose scripts are empty files: five starts of bash for a backup, four for a restore. \
 They are all sent at once; 10 are at work at a time.\n\
 - The ids of `GET` are random ones of 10,000 finished jobs, over 16 connections that are kept. The first round does \
-not count: after it the agent holds in memory what clients see of these jobs (20 MiB at most), as it does of those that \
+not count: after it the agent holds in memory what clients see of these jobs (22 MiB at most), as it does of those that \
 are really polled. For the row of what was not asked for, the agent is started anew each time, asked for 0.3 s, and \
 reads a record for nearly every answer; the ratio is to the same memory as above.\n\
 - Starting is measured from the start of the process until it tells its address and takes a connection.\n\

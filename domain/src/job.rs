@@ -190,7 +190,7 @@ impl Job {
     /// The steps of the job, if nothing fails.
     #[must_use]
     pub fn plan(&self) -> &'static [Step] {
-        self.kind().plan(self.request.transfer, self.policy.release)
+        self.kind().plan(self.request.transfer, self.policy.order)
     }
 
     /// Takes the secrets out of the request, which nobody needs any more.

@@ -48,13 +48,14 @@ impl JobKind {
 
     /// The steps of a job of this kind, in order, if nothing fails.
     #[must_use]
-    pub fn plan(self, transfer: Transfer, release: LockRelease) -> &'static [Step] {
-        match (self, transfer, release) {
-            (Self::Backup, Transfer::ByAgent, LockRelease::AfterUpload) => BACKUP,
-            (Self::Backup, Transfer::ByAgent, LockRelease::BeforeUpload) => BACKUP_WITH_EARLY_UNLOCK,
-            (Self::Backup, Transfer::ByScripts, _) => BACKUP_WITHOUT_STORAGE,
-            (Self::Restore, Transfer::ByAgent, _) => RESTORE,
-            (Self::Restore, Transfer::ByScripts, _) => RESTORE_WITHOUT_STORAGE,
+    pub fn plan(self, transfer: Transfer, order: Order) -> &'static [Step] {
+        match (self, transfer) {
+            (Self::Backup, Transfer::ByAgent) if order.unlock_before_upload => BACKUP_WITH_EARLY_UNLOCK,
+            (Self::Backup, Transfer::ByAgent) => BACKUP,
+            (Self::Backup, Transfer::ByScripts) => BACKUP_WITHOUT_STORAGE,
+            (Self::Restore, Transfer::ByAgent) if order.download_before_lock => RESTORE_WITH_EARLY_DOWNLOAD,
+            (Self::Restore, Transfer::ByAgent) => RESTORE,
+            (Self::Restore, Transfer::ByScripts) => RESTORE_WITHOUT_STORAGE,
         }
     }
 
@@ -83,20 +84,30 @@ impl fmt::Display for JobKind {
     }
 }
 
-/// When a backup's lock is released, by the operator's `release_lock`. Where scripts move the bytes
-/// there is no upload, and for a restore no choice.
+/// The operator's choices about the order of steps: how long a service is locked for. Where scripts
+/// move the bytes there is nothing to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum LockRelease {
-    /// After upload and cleanup, as documented for the original.
-    #[default]
-    AfterUpload,
-    /// Right after the backup script: the database is locked for the dump, not for the network.
-    BeforeUpload,
+pub struct Order {
+    /// A backup's lock is released right after the backup script, and not after upload and cleanup as
+    /// documented for the original: the database is locked for the dump, not for the network.
+    pub unlock_before_upload: bool,
+    /// A restore's object is downloaded, and checked, before the lock is taken, and not after as
+    /// documented: a service is locked neither for a download nor for one that turns out broken.
+    pub download_before_lock: bool,
 }
 
-impl LockRelease {
-    /// Both, for tables.
-    pub const ALL: [Self; 2] = [Self::AfterUpload, Self::BeforeUpload];
+impl Order {
+    /// The documented one, and the one with the shortest locks, for tables.
+    pub const ALL: [Self; 2] = [
+        Self {
+            unlock_before_upload: false,
+            download_before_lock: false,
+        },
+        Self {
+            unlock_before_upload: true,
+            download_before_lock: true,
+        },
+    ];
 }
 
 /// Who moves the bytes between the machine and the store.
@@ -207,8 +218,10 @@ pub enum Step {
     FindArtifact,
     /// Sends the artifact to the store.
     Upload,
-    /// Fetches the object from the store.
+    /// Fetches the object from the store, to a place where no script finds it.
     Download,
+    /// Puts what was downloaded where the restore script looks for it.
+    PlaceFile,
 }
 
 impl Step {
@@ -219,7 +232,7 @@ impl Step {
             Self::Prepare => None,
             Self::Script(phase) => Some(phase),
             Self::FindArtifact | Self::Upload => Some(Phase::Backup),
-            Self::Download => Some(Phase::Restore),
+            Self::Download | Self::PlaceFile => Some(Phase::Restore),
         }
     }
 
@@ -228,7 +241,7 @@ impl Step {
     pub fn role(self) -> Option<Role> {
         match self {
             Self::Script(phase) => Some(phase.role()),
-            Self::Prepare | Self::FindArtifact | Self::Upload | Self::Download => None,
+            Self::Prepare | Self::FindArtifact | Self::Upload | Self::Download | Self::PlaceFile => None,
         }
     }
 
@@ -248,6 +261,7 @@ impl fmt::Display for Step {
             Self::FindArtifact => f.write_str("backup (artifact)"),
             Self::Upload => f.write_str("backup (upload)"),
             Self::Download => f.write_str("restore (download)"),
+            Self::PlaceFile => f.write_str("restore (file)"),
         }
     }
 }
@@ -288,6 +302,17 @@ const RESTORE: &[Step] = &[
     Step::Prepare,
     Step::Script(Phase::PreRestoreLock),
     Step::Download,
+    Step::PlaceFile,
+    Step::Script(Phase::Restore),
+    Step::Script(Phase::RestoreCleanup),
+    Step::Script(Phase::PostRestoreUnlock),
+];
+
+const RESTORE_WITH_EARLY_DOWNLOAD: &[Step] = &[
+    Step::Prepare,
+    Step::Download,
+    Step::Script(Phase::PreRestoreLock),
+    Step::PlaceFile,
     Step::Script(Phase::Restore),
     Step::Script(Phase::RestoreCleanup),
     Step::Script(Phase::PostRestoreUnlock),
@@ -328,8 +353,8 @@ pub struct FailurePolicy {
     pub unlock_after_failed_restore: bool,
     /// After a failed upload the cleanup is left out, so that the artifact stays.
     pub keep_unsent_artifact: bool,
-    /// When a backup's lock is released.
-    pub release: LockRelease,
+    /// The order of steps.
+    pub order: Order,
 }
 
 impl Default for FailurePolicy {
@@ -338,7 +363,7 @@ impl Default for FailurePolicy {
             unlock_after_failed_lock: true,
             unlock_after_failed_restore: true,
             keep_unsent_artifact: false,
-            release: LockRelease::default(),
+            order: Order::default(),
         }
     }
 }
@@ -367,7 +392,6 @@ pub fn lock_after_failure(step: Step, mode: FailureMode, policy: FailurePolicy) 
         {
             LockAfterFailure::Kept
         }
-        (None, _) if step == Step::Prepare => LockAfterFailure::NotTaken,
         (None | Some(Role::Lock | Role::Check | Role::Work | Role::Cleanup | Role::Unlock), _) => {
             LockAfterFailure::ToBeReleased
         }
@@ -384,6 +408,9 @@ pub fn after_failure(step: Step, mode: FailureMode, remaining: &[Step], policy: 
     if step.is_owed() {
         return remaining.to_vec();
     }
+    if lock_is_ahead(remaining) {
+        return Vec::new();
+    }
     let left_out = |role| match lock_after_failure(step, mode, policy) {
         LockAfterFailure::NotTaken => true,
         LockAfterFailure::Kept => role == Role::Unlock,
@@ -395,8 +422,12 @@ pub fn after_failure(step: Step, mode: FailureMode, remaining: &[Step], policy: 
 /// The steps that still run when a job is stopped between two steps.
 #[must_use]
 pub fn after_stop(remaining: &[Step]) -> Vec<Step> {
-    let lock_is_ahead = remaining.iter().any(|step| step.role() == Some(Role::Lock));
-    owed(remaining, |_| lock_is_ahead)
+    let nothing_is_owed = lock_is_ahead(remaining);
+    owed(remaining, |_| nothing_is_owed)
+}
+
+fn lock_is_ahead(remaining: &[Step]) -> bool {
+    remaining.iter().any(|step| step.role() == Some(Role::Lock))
 }
 
 /// The steps that still run when the agent died at `step` and a new one takes over. A cleanup or

@@ -17,10 +17,10 @@ pub use blob_store::{BlobStore, BlobStoreError, Moved, UploadJournal};
 pub use clock::Clock;
 pub use halt::Halt;
 pub use job_api::{CancelError, JobApi, RemoveError, StartError, UnlockError};
-pub use job_store::{JobStore, JobStoreError};
+pub use job_store::{BackupQuery, JobStore, JobStoreError};
 pub use script_runner::{ScriptError, ScriptOutcome, ScriptRunner};
 pub use spawner::{JobFuture, Spawner};
-pub use workspace::{PreparedRestore, RestoreDirectory, RestorePlace, Workspace, WorkspaceError};
+pub use workspace::{PreparedRestore, RestoreDirectory, RestorePlace, WorkDirectory, Workspace, WorkspaceError};
 
 #[cfg(any(test, feature = "test-doubles"))]
 pub use {

@@ -70,6 +70,8 @@ pub struct ServiceSettings {
     pub scripts: ScriptSettings,
     /// How long things may take.
     pub times: TimeLimits,
+    /// So much is to stay free in the directories, in bytes; otherwise no job begins.
+    pub min_free_space: u64,
 }
 
 /// The agent's core. Cheap to clone; all clones are one service.

@@ -21,11 +21,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     artifact::NamePattern,
-    job::{ExitReason, Job, JobId, JobKey, ScriptLog},
+    job::{ArtifactReport, ExitReason, Job, JobId, JobKey, ScriptLog},
     plan::{JobKind, Phase, Transfer},
     ports::{
-        Clock, Halt, JobFuture, JobStore, JobStoreError, PreparedRestore, RestoreDirectory, ScriptError, ScriptOutcome,
-        ScriptRunner, Spawner,
+        BackupQuery, Clock, Halt, JobFuture, JobStore, JobStoreError, PreparedRestore, RestoreDirectory, ScriptError,
+        ScriptOutcome, ScriptRunner, Spawner,
     },
     request::{DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceDraft},
     script::ScriptCall,
@@ -262,6 +262,15 @@ impl JobStore for FakeJobStore {
 
     async fn find(&self, key: &JobKey) -> Result<Option<Job>, JobStoreError> {
         Ok(self.jobs.lock().unwrap().get(key).cloned())
+    }
+
+    async fn newest_backup(&self, wanted: BackupQuery) -> Result<Option<ArtifactReport>, JobStoreError> {
+        let jobs = self.jobs.lock().unwrap();
+        let newest = jobs
+            .values()
+            .filter(|job| wanted.answer(job).is_some())
+            .max_by_key(|job| job.accepted_at());
+        Ok(newest.and_then(|job| wanted.answer(job)))
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

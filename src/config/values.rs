@@ -75,6 +75,11 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(problem)
 }
 
+/// The same, or `0`.
+pub(super) fn size_or_nothing(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { size(text) }
+}
+
 /// Absolute paths with colons between them.
 pub(super) fn absolute_paths(text: &str) -> Result<Vec<PathBuf>, String> {
     let paths: Vec<PathBuf> = text

@@ -8,6 +8,7 @@ mod connection_limit;
 mod http;
 mod kind;
 mod mortal;
+mod mounts;
 mod place;
 mod s3;
 mod servers;
@@ -21,6 +22,7 @@ pub(crate) use command::{Environment, agent_command, complete_environment, run_a
 pub(crate) use http::{Connection, Response, basic};
 pub(crate) use kind::Kind;
 pub(crate) use mortal::{Mortality, arm, instants};
+pub(crate) use mounts::{ReadOnly, Tmpfs};
 pub(crate) use place::Place;
 pub(crate) use s3::{AUTH_KEY, AUTH_SECRET, Fault, S3Server};
 pub(crate) use servers::{leave_out, say};

@@ -16,6 +16,7 @@ mod generations;
 mod harness;
 mod ids;
 mod instants;
+mod integrity;
 mod large;
 mod logs;
 mod parameters;

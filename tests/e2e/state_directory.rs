@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
-use crate::harness::{Agent, Body, Kind, backup, complete_environment, file_store, run_agent, wait_until};
+use crate::harness::{
+    Agent, Body, Kind, ReadOnly, Tmpfs, backup, complete_environment, file_store, leave_out, run_agent, wait_until,
+};
 
 /// All bytes below a directory.
 fn all_bytes(directory: &Path) -> Vec<u8> {
@@ -135,12 +137,11 @@ fn of_the_finished_jobs_the_latest_are_kept_as_many_as_may_be() {
 
 #[test]
 fn a_full_disk_refuses_new_jobs_and_unlocks_those_at_work() {
-    let mount = Tmpfs::new();
-    let Some(mount) = mount else {
-        return crate::harness::leave_out("the full disk", "no file system can be mounted here");
+    let Some(mount) = Tmpfs::new("512k") else {
+        return leave_out("the full disk", "no file system can be mounted here");
     };
     let agent = Agent::start(|env| {
-        env.set("state_directory", mount.path.path().join("state"));
+        env.set("state_directory", mount.path().join("state"));
     });
     let store = file_store(&agent.place);
     // More than what is left of a block.
@@ -149,15 +150,7 @@ fn a_full_disk_refuses_new_jobs_and_unlocks_those_at_work() {
     agent.place.hold(Kind::Backup, "job", "backup");
     agent.accept(Kind::Backup, &backup("job", &store));
     agent.place.wait_held(Kind::Backup, "job", "backup");
-    let filler = mount.path.path().join("filler");
-    // Until nothing fits any more.
-    drop(
-        std::process::Command::new("dd")
-            .arg("if=/dev/zero")
-            .arg(format!("of={}", filler.display()))
-            .arg("bs=4k")
-            .output(),
-    );
+    let filler = mount.fill();
     let refused = agent.request(Kind::Backup, &backup("refused", &store));
     assert_eq!(refused.status, 507, "{}", refused.text());
     assert!(refused.text().contains("space"), "{}", refused.text());
@@ -185,7 +178,7 @@ fn a_directory_that_becomes_read_only_refuses_new_jobs_and_unlocks_those_at_work
     agent.accept(Kind::Backup, &backup("job", &store));
     agent.place.wait_held(Kind::Backup, "job", "backup");
     let Some(mount) = ReadOnly::over(&state) else {
-        return crate::harness::leave_out("the read-only directory", "no file system can be mounted here");
+        return leave_out("the read-only directory", "no file system can be mounted here");
     };
     let refused = agent.request(Kind::Backup, &backup("refused", &store));
     assert_eq!(refused.status, 507, "{}", refused.text());
@@ -221,57 +214,4 @@ fn a_directory_that_becomes_read_only_refuses_new_jobs_and_unlocks_those_at_work
     );
     assert_eq!(agent.job(Kind::Backup, "earlier")["status"], "SUCCEEDED");
     agent.succeed(Kind::Backup, &backup("refused", &store));
-}
-
-/// Makes a directory read-only for all who open something in it from now on, until it is dropped.
-struct ReadOnly(std::path::PathBuf);
-
-impl ReadOnly {
-    fn over(directory: &Path) -> Option<Self> {
-        let mount = |arguments: &[&str]| {
-            let mounted = std::process::Command::new("mount")
-                .args(arguments)
-                .arg(directory)
-                .output();
-            mounted.is_ok_and(|output| output.status.success())
-        };
-        let path = directory.to_str().expect("a temporary path is text");
-        let is_over = mount(&["--bind", path]).then(|| Self(directory.to_owned()))?;
-        mount(&["-o", "remount,bind,ro"]).then_some(is_over)
-    }
-}
-
-impl Drop for ReadOnly {
-    fn drop(&mut self) {
-        unmount(&self.0);
-    }
-}
-
-fn unmount(path: &Path) {
-    let unmounted = std::process::Command::new("umount").arg("-l").arg(path).output();
-    drop(unmounted);
-}
-
-/// A small file system that the test may fill; it vanishes with the value.
-struct Tmpfs {
-    path: tempfile::TempDir,
-}
-
-impl Tmpfs {
-    fn new() -> Option<Self> {
-        let path = tempfile::tempdir().expect("a temporary directory can be made");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
-            .arg(path.path())
-            .output();
-        mounted
-            .is_ok_and(|output| output.status.success())
-            .then_some(Self { path })
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        unmount(self.path.path());
-    }
 }

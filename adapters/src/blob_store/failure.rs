@@ -172,7 +172,7 @@ impl Failure {
 
     /// A file of this machine could not be used.
     pub(super) fn local(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Cause::Local(format!("{doing} the file {path:?}: {error}")).into()
+        Cause::Local(format!("{doing} the file {path:?}: {error}{}", advice(error))).into()
     }
 
     pub(super) fn changed_file(path: &Path) -> Self {
@@ -185,7 +185,7 @@ impl Failure {
     /// A directory that stands for a store could not be used.
     pub(super) fn directory(doing: &str, error: &io::Error) -> Self {
         use io::ErrorKind;
-        let text = format!("{doing}: {error}");
+        let text = format!("{doing}: {error}{}", advice(error));
         match error.kind() {
             ErrorKind::NotFound => Cause::Missing(text),
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Cause::Denied(text),
@@ -339,6 +339,14 @@ impl fmt::Display for Failure {
             | Cause::Local(text)
             | Cause::Strange(text) => f.write_str(text),
         }
+    }
+}
+
+/// What helps against a full disk.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there",
+        _ => "",
     }
 }
 

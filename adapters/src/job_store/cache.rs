@@ -10,7 +10,7 @@ use std::{
 use domain::job::{JobKey, JobView};
 
 /// Enough for some ten thousand jobs whose scripts say little.
-const MAX_BYTES: usize = 20 * 1024 * 1024;
+const MAX_BYTES: usize = 22 * 1024 * 1024;
 /// What a text, a log or an entry of the two maps takes beside its bytes, roughly.
 const OVERHEAD_BYTES: usize = 32;
 

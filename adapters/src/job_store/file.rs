@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    job::{Job, JobKey, JobView},
-    ports::{JobStore, JobStoreError},
+    job::{ArtifactReport, Job, JobKey, JobView},
+    ports::{BackupQuery, JobStore, JobStoreError},
 };
 
 use super::{
@@ -308,6 +308,19 @@ impl JobStore for FileJobStore {
         }
         let key = key.clone();
         self.work(move |shared| shared.view(&key)).await
+    }
+
+    async fn newest_backup(&self, wanted: BackupQuery) -> Result<Option<ArtifactReport>, JobStoreError> {
+        // One whose unlock is owed has ended all the same.
+        let open: Vec<Job> = self.shared.open().values().map(|open| open.job.clone()).collect();
+        let open = open
+            .iter()
+            .filter_map(|job| Some((job.accepted_at(), wanted.answer(job)?)));
+        if let Some((_, artifact)) = open.max_by_key(|(at, _)| *at) {
+            return Ok(Some(artifact));
+        }
+        self.work(move |shared| super::finished::newest_backup(&shared.places.finished(), &wanted))
+            .await
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

@@ -7,9 +7,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use aho_corasick::AhoCorasick;
+use domain::{job::ArtifactReport, plan::JobKind, ports::BackupQuery};
+
 use super::{
     FileJobStoreSettings,
-    writing::{TEMPORARY, remove_quietly},
+    record::{Form, decode, key_of},
+    writing::{TEMPORARY, advice, remove_quietly},
 };
 
 /// So many of the oldest are remembered between two looks at the directory.
@@ -152,4 +156,28 @@ fn look(directory: &Path) -> io::Result<Vec<Aged>> {
         });
     }
     Ok(all)
+}
+
+/// What the newest backup has stored of which that is true. Records that cannot be read are passed
+/// over: whoever asks for them by their own id is told.
+pub(super) fn newest_backup(directory: &Path, wanted: &BackupQuery) -> Result<Option<ArtifactReport>, String> {
+    let unreadable = |error: &io::Error| format!("cannot read {}: {error}{}", directory.display(), advice(error));
+    let landmark = serde_json::to_string(wanted.landmark()).map_err(|error| error.to_string())?;
+    let landmark = AhoCorasick::new([landmark.trim_matches('"')]).map_err(|error| error.to_string())?;
+    let mut all = look(directory).map_err(|error| unreadable(&error))?;
+    all.sort_by_key(|aged| std::cmp::Reverse(aged.since));
+    for aged in all.into_iter().take(wanted.most_records()) {
+        let name = aged.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(key) = key_of(&name).filter(|key| key.kind == JobKind::Backup) else {
+            continue;
+        };
+        let Ok(bytes) = fs::read(&aged.path) else { continue };
+        if landmark.is_match(&bytes)
+            && let Ok(record) = decode(&bytes, &key, Form::Finished)
+            && let Some(artifact) = wanted.answer(&record.job)
+        {
+            return Ok(Some(artifact));
+        }
+    }
+    Ok(None)
 }

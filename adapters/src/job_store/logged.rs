@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    job::{Job, JobEvent, JobKey, JobStatus, JobView, Settlement},
-    ports::{JobStore, JobStoreError},
+    job::{ArtifactReport, Job, JobEvent, JobKey, JobStatus, JobView, Settlement},
+    ports::{BackupQuery, JobStore, JobStoreError},
 };
 
 /// A job store that tells the log of every change once it has handed it on.
@@ -64,6 +64,10 @@ impl JobStore for LoggedJobStore {
         let result = self.inner.view(key).await;
         log_unread(key, &result);
         result
+    }
+
+    async fn newest_backup(&self, wanted: BackupQuery) -> Result<Option<ArtifactReport>, JobStoreError> {
+        self.inner.newest_backup(wanted).await
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

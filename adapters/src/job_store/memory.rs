@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    job::{Job, JobKey, JobView},
-    ports::{JobStore, JobStoreError},
+    job::{ArtifactReport, Job, JobKey, JobView},
+    ports::{BackupQuery, JobStore, JobStoreError},
 };
 
 /// What the settled jobs' logs may take together; clients seldom remove jobs, and scripts may write
@@ -104,6 +104,15 @@ impl JobStore for MemoryJobStore {
 
     async fn view(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError> {
         Ok(self.jobs().by_key.get(key).map(Job::view))
+    }
+
+    async fn newest_backup(&self, wanted: BackupQuery) -> Result<Option<ArtifactReport>, JobStoreError> {
+        let jobs = self.jobs();
+        let found = jobs
+            .by_key
+            .values()
+            .filter_map(|job| Some((job.accepted_at(), wanted.answer(job)?)));
+        Ok(found.max_by_key(|(at, _)| *at).map(|(_, artifact)| artifact))
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

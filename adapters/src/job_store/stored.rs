@@ -5,7 +5,7 @@ mod event;
 mod request;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::plan::{FailurePolicy, LockRelease, Phase, Step};
+use domain::plan::{FailurePolicy, Order, Phase, Step};
 use serde::{Deserialize, Serialize};
 
 pub(super) use event::StoredEvent;
@@ -47,6 +47,8 @@ pub(super) struct StoredPolicy {
     unlock_after_failed_restore: bool,
     keep_unsent_artifact: bool,
     release: StoredRelease,
+    #[serde(default)]
+    download_before_lock: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,16 +64,20 @@ impl From<FailurePolicy> for StoredPolicy {
             unlock_after_failed_lock,
             unlock_after_failed_restore,
             keep_unsent_artifact,
-            release,
+            order: Order {
+                unlock_before_upload,
+                download_before_lock,
+            },
         } = policy;
         Self {
             unlock_after_failed_lock,
             unlock_after_failed_restore,
             keep_unsent_artifact,
-            release: match release {
-                LockRelease::AfterUpload => StoredRelease::AfterUpload,
-                LockRelease::BeforeUpload => StoredRelease::BeforeUpload,
+            release: match unlock_before_upload {
+                false => StoredRelease::AfterUpload,
+                true => StoredRelease::BeforeUpload,
             },
+            download_before_lock,
         }
     }
 }
@@ -82,9 +88,9 @@ impl From<StoredPolicy> for FailurePolicy {
             unlock_after_failed_lock: policy.unlock_after_failed_lock,
             unlock_after_failed_restore: policy.unlock_after_failed_restore,
             keep_unsent_artifact: policy.keep_unsent_artifact,
-            release: match policy.release {
-                StoredRelease::AfterUpload => LockRelease::AfterUpload,
-                StoredRelease::BeforeUpload => LockRelease::BeforeUpload,
+            order: Order {
+                unlock_before_upload: matches!(policy.release, StoredRelease::BeforeUpload),
+                download_before_lock: policy.download_before_lock,
             },
         }
     }
@@ -111,12 +117,19 @@ fn step_to_text(step: Step) -> String {
         Step::FindArtifact => "find-artifact".to_owned(),
         Step::Upload => "upload".to_owned(),
         Step::Download => "download".to_owned(),
+        Step::PlaceFile => "place_file".to_owned(),
     }
 }
 
 fn step_from_text(text: &str) -> Result<Step, String> {
     let scripts = Phase::ALL.into_iter().map(Step::Script);
-    let all = [Step::Prepare, Step::FindArtifact, Step::Upload, Step::Download];
+    let all = [
+        Step::Prepare,
+        Step::FindArtifact,
+        Step::Upload,
+        Step::Download,
+        Step::PlaceFile,
+    ];
     let mut all = all.into_iter().chain(scripts);
     all.find(|step| step_to_text(*step) == text)
         .ok_or_else(|| format!("{text:?} is no step"))

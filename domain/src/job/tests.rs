@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use super::*;
 use crate::{
-    plan::{LockRelease, Step, Transfer},
+    plan::{Order, Step, Transfer},
     testing::request,
 };
 
@@ -42,7 +42,7 @@ fn finished() -> JobEvent {
 
 /// Every event there can be for a kind of job.
 fn all_events(kind: JobKind) -> Vec<JobEvent> {
-    let steps = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload);
+    let steps = kind.plan(Transfer::ByAgent, Order::default());
     let of_steps = steps
         .iter()
         .flat_map(|step| [JobEvent::StepStarted { step: *step }, success(*step), failure(*step)]);
@@ -52,7 +52,7 @@ fn all_events(kind: JobKind) -> Vec<JobEvent> {
 /// Every state that a job of a kind can be in without a failure, with the events that led there.
 fn all_good_paths(kind: JobKind) -> Vec<Vec<JobEvent>> {
     let mut events = vec![started()];
-    for step in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
+    for step in kind.plan(Transfer::ByAgent, Order::default()) {
         events.extend([JobEvent::StepStarted { step: *step }, success(*step)]);
     }
     events.push(finished());
@@ -116,7 +116,7 @@ fn a_failure_of_another_step_is_not_taken_as_this_ones() {
 #[test]
 fn a_job_walks_to_its_end_whichever_step_fails() {
     for kind in JobKind::ALL {
-        for broken in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
+        for broken in kind.plan(Transfer::ByAgent, Order::default()) {
             let mut job = new_job(kind);
             let mut walked = String::new();
             job.apply(started(), at(1)).expect("it leaves the queue");
@@ -141,7 +141,7 @@ fn a_job_walks_to_its_end_whichever_step_fails() {
 #[test]
 fn every_prefix_of_a_log_replays_to_the_state_it_had() {
     for kind in JobKind::ALL {
-        for broken in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
+        for broken in kind.plan(Transfer::ByAgent, Order::default()) {
             let mut job = new_job(kind);
             let mut states = vec![job.status().clone()];
             let mut apply = |job: &mut Job, event| {

@@ -7,7 +7,7 @@ fn names(steps: &[Step]) -> Vec<String> {
 #[test]
 fn plans_are_the_documented_order() {
     assert_eq!(
-        names(JobKind::Backup.plan(Transfer::ByAgent, LockRelease::AfterUpload)),
+        names(JobKind::Backup.plan(Transfer::ByAgent, Order::default())),
         [
             "preparation",
             "pre-backup-lock",
@@ -20,11 +20,12 @@ fn plans_are_the_documented_order() {
         ]
     );
     assert_eq!(
-        names(JobKind::Restore.plan(Transfer::ByAgent, LockRelease::AfterUpload)),
+        names(JobKind::Restore.plan(Transfer::ByAgent, Order::default())),
         [
             "preparation",
             "pre-restore-lock",
             "restore (download)",
+            "restore (file)",
             "restore",
             "restore-cleanup",
             "post-restore-unlock"
@@ -36,16 +37,12 @@ fn plans_are_the_documented_order() {
 fn without_storage_only_the_transfers_are_left_out() {
     for kind in JobKind::ALL {
         let expected: Vec<Step> = kind
-            .plan(Transfer::ByAgent, LockRelease::AfterUpload)
+            .plan(Transfer::ByAgent, Order::default())
             .iter()
             .copied()
-            .filter(|step| !matches!(step, Step::Upload | Step::Download))
+            .filter(|step| !matches!(step, Step::Upload | Step::Download | Step::PlaceFile))
             .collect();
-        assert_eq!(
-            kind.plan(Transfer::ByScripts, LockRelease::AfterUpload),
-            expected,
-            "{kind}"
-        );
+        assert_eq!(kind.plan(Transfer::ByScripts, Order::default()), expected, "{kind}");
     }
 }
 
@@ -54,11 +51,11 @@ fn every_phase_has_its_script_in_every_plan_of_its_kind() {
     for kind in JobKind::ALL {
         for transfer in [Transfer::ByAgent, Transfer::ByScripts] {
             let scripts: Vec<Phase> = kind
-                .plan(transfer, LockRelease::AfterUpload)
+                .plan(transfer, Order::default())
                 .iter()
                 .filter_map(|step| match step {
                     Step::Script(phase) => Some(*phase),
-                    Step::Prepare | Step::FindArtifact | Step::Upload | Step::Download => None,
+                    Step::Prepare | Step::FindArtifact | Step::Upload | Step::Download | Step::PlaceFile => None,
                 })
                 .collect();
             assert_eq!(scripts, kind.phases(), "{kind} {transfer:?}");
@@ -80,13 +77,14 @@ const AFTER: &[(JobKind, &str, [&str; 4])] = &[
     (JobKind::Restore, "preparation", ["-", "-", "-", "-"]),
     (JobKind::Restore, "pre-restore-lock", ["-", "-", "CU", "CU"]),
     (JobKind::Restore, "restore (download)", ["CU", "CU", "CU", "CU"]),
+    (JobKind::Restore, "restore (file)", ["CU", "CU", "CU", "CU"]),
     (JobKind::Restore, "restore", ["CU", "CU", "CU", "CU"]),
     (JobKind::Restore, "restore-cleanup", ["U", "U", "U", "U"]),
     (JobKind::Restore, "post-restore-unlock", ["-", "-", "-", "-"]),
 ];
 
 fn what_runs(kind: JobKind, step: Step, mode: FailureMode, policy: FailurePolicy) -> String {
-    let plan = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload);
+    let plan = kind.plan(Transfer::ByAgent, Order::default());
     let index = plan
         .iter()
         .position(|known| *known == step)
@@ -108,7 +106,7 @@ fn after_every_failure_of_every_step_runs_what_the_table_says() {
     let mut rows = 0;
     for (kind, name, expected) in AFTER {
         let step = *kind
-            .plan(Transfer::ByAgent, LockRelease::AfterUpload)
+            .plan(Transfer::ByAgent, Order::default())
             .iter()
             .find(|step| step.to_string() == *name)
             .expect(name);
@@ -120,7 +118,7 @@ fn after_every_failure_of_every_step_runs_what_the_table_says() {
     }
     let steps: usize = JobKind::ALL
         .iter()
-        .map(|kind| kind.plan(Transfer::ByAgent, LockRelease::AfterUpload).len())
+        .map(|kind| kind.plan(Transfer::ByAgent, Order::default()).len())
         .sum();
     assert_eq!(rows, steps * FailureMode::ALL.len(), "a step is not in the table");
 }
@@ -173,7 +171,7 @@ fn each_switch_changes_its_own_row_and_no_other() {
     ];
     for (policy, changed) in switches {
         for kind in JobKind::ALL {
-            for step in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
+            for step in kind.plan(Transfer::ByAgent, Order::default()) {
                 for mode in FailureMode::ALL {
                     let row = changed.iter().find(|row| (row.0, row.1, row.2) == (kind, *step, mode));
                     let expected = row.map_or_else(|| what_runs(kind, *step, mode, default), |row| row.3.to_owned());
@@ -186,9 +184,9 @@ fn each_switch_changes_its_own_row_and_no_other() {
 }
 
 #[test]
-fn an_early_release_unlocks_right_after_the_backup_script() {
+fn the_shortest_locks_are_without_upload_and_download() {
     assert_eq!(
-        names(JobKind::Backup.plan(Transfer::ByAgent, LockRelease::BeforeUpload)),
+        names(JobKind::Backup.plan(Transfer::ByAgent, Order::ALL[1])),
         [
             "preparation",
             "pre-backup-lock",
@@ -200,12 +198,23 @@ fn an_early_release_unlocks_right_after_the_backup_script() {
             "backup-cleanup"
         ]
     );
+    assert_eq!(
+        names(JobKind::Restore.plan(Transfer::ByAgent, Order::ALL[1])),
+        [
+            "preparation",
+            "restore (download)",
+            "pre-restore-lock",
+            "restore (file)",
+            "restore",
+            "restore-cleanup",
+            "post-restore-unlock"
+        ]
+    );
     for (kind, transfer) in [
         (JobKind::Backup, Transfer::ByScripts),
-        (JobKind::Restore, Transfer::ByAgent),
         (JobKind::Restore, Transfer::ByScripts),
     ] {
-        let [late, early] = LockRelease::ALL.map(|release| kind.plan(transfer, release));
+        let [late, early] = Order::ALL.map(|order| kind.plan(transfer, order));
         assert_eq!(late, early, "{kind} {transfer:?}");
     }
 }
@@ -213,18 +222,19 @@ fn an_early_release_unlocks_right_after_the_backup_script() {
 #[test]
 fn whatever_stops_a_job_under_a_lock_leaves_exactly_what_is_owed() {
     for kind in JobKind::ALL {
-        for release in LockRelease::ALL {
-            let plan = kind.plan(Transfer::ByAgent, release);
+        for order in Order::ALL {
+            let plan = kind.plan(Transfer::ByAgent, order);
             for (index, step) in plan.iter().enumerate() {
                 let (ahead, behind) = (&plan[index..], &plan[..index]);
                 let is_locked = behind.iter().any(|step| step.role() == Some(Role::Lock));
                 let owed: Vec<Step> = ahead.iter().filter(|step| step.is_owed()).copied().collect();
                 let expected = if is_locked { owed.clone() } else { Vec::new() };
-                assert_eq!(after_stop(ahead), expected, "{kind} {release:?} before {step}");
+                assert_eq!(after_stop(ahead), expected, "{kind} {order:?} before {step}");
                 // An interrupted lock script may have locked; an interrupted cleanup or unlock runs again.
-                let expected = if *step == Step::Prepare { Vec::new() } else { owed };
+                let may_be_locked = is_locked || step.role() == Some(Role::Lock);
+                let expected = if may_be_locked { owed } else { Vec::new() };
                 let after = after_interruption(*step, &ahead[1..], FailurePolicy::default());
-                assert_eq!(after, expected, "{kind} {release:?} in {step}");
+                assert_eq!(after, expected, "{kind} {order:?} in {step}");
             }
         }
     }

@@ -2,7 +2,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::job::{Job, JobKey, JobView};
+use crate::{
+    job::{ArtifactReport, Job, JobKey, JobView},
+    plan::{JobKind, Transfer},
+    request::Store,
+};
 
 /// Keeps jobs. It is written to ahead of every effect and of everything that a client can see.
 #[cfg_attr(any(test, feature = "test-doubles"), mockall::automock)]
@@ -41,6 +45,14 @@ pub trait JobStore: fmt::Debug + Send + Sync {
         Ok(self.find(key).await?.map(|job| job.view()))
     }
 
+    /// What the newest backup has stored of which that is true, among those that are known; none if there
+    /// is none.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    async fn newest_backup(&self, wanted: BackupQuery) -> Result<Option<ArtifactReport>, JobStoreError>;
+
     /// All jobs that are not [settled](Job::is_settled), in the order in which they were accepted.
     ///
     /// # Errors
@@ -63,3 +75,61 @@ pub trait JobStore: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JobStoreError(pub String);
+
+/// Which backup is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupQuery {
+    /// The one that made this object. The store's secrets do not count.
+    OfObject {
+        /// Where it is.
+        store: Store,
+        /// Its name, without the prefix.
+        filename: String,
+    },
+    /// Any of this database.
+    OfDatabase {
+        /// Its host.
+        host: String,
+        /// Its name.
+        database: String,
+    },
+}
+
+impl BackupQuery {
+    /// What a job has stored, if it is what is looked for.
+    #[must_use]
+    pub fn answer(&self, job: &Job) -> Option<ArtifactReport> {
+        let request = job.request();
+        if job.kind() != JobKind::Backup || request.transfer != Transfer::ByAgent {
+            return None;
+        }
+        let artifact = job.artifact()?;
+        let is_it = match self {
+            Self::OfObject { store, filename } => {
+                artifact.filename == *filename && request.destination.store.is_same_place(store)
+            }
+            Self::OfDatabase { host, database } => {
+                request.service.host == *host && request.service.database == *database
+            }
+        };
+        is_it.then(|| artifact.clone())
+    }
+
+    /// A text that is in every record of what is looked for, by which the others need not be read.
+    #[must_use]
+    pub fn landmark(&self) -> &str {
+        match self {
+            Self::OfObject { filename, .. } => filename,
+            Self::OfDatabase { database, .. } => database,
+        }
+    }
+
+    /// How many of the newest records are looked at: whoever only wonders need not look at all.
+    #[must_use]
+    pub fn most_records(&self) -> usize {
+        match self {
+            Self::OfObject { .. } => usize::MAX,
+            Self::OfDatabase { .. } => 100,
+        }
+    }
+}

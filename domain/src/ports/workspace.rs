@@ -21,6 +21,13 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// If a directory cannot be read; one that does not exist is no error.
     async fn staging(&self, id: &JobId, name: &ArtifactName) -> Result<Staging, WorkspaceError>;
 
+    /// How many bytes are free where a directory is; none if there is no such directory.
+    ///
+    /// # Errors
+    ///
+    /// If the system did not say.
+    async fn free_bytes(&self, directory: WorkDirectory) -> Result<Option<u64>, WorkspaceError>;
+
     /// Whether a restore's file could be placed: nothing in its way that may not be replaced.
     ///
     /// # Errors
@@ -69,6 +76,15 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     ///
     /// If something that is still the same could not be removed.
     async fn discard_restore(&self, place: &RestorePlace, prepared: &PreparedRestore) -> Result<(), WorkspaceError>;
+}
+
+/// One of the two directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkDirectory {
+    /// `directory_backup`
+    Backup,
+    /// `directory_restore`
+    Restore,
 }
 
 /// Where a restore's file goes: `directory_restore/<id>/<filename>`.

@@ -36,6 +36,31 @@ impl Store {
 }
 
 impl Store {
+    /// Whether both mean the same place, whoever goes there.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::S3(one), Self::S3(other)) => {
+                (&one.endpoint, &one.bucket, &one.prefix) == (&other.endpoint, &other.bucket, &other.prefix)
+            }
+            (Self::Swift(one), Self::Swift(other)) => {
+                let place = |swift: &SwiftStore| {
+                    let SwiftStore {
+                        auth_url,
+                        domain,
+                        container_name,
+                        project_name,
+                        ..
+                    } = swift;
+                    [auth_url, domain, container_name, project_name].map(Clone::clone)
+                };
+                place(one) == place(other)
+            }
+            (Self::File(one), Self::File(other)) => one.path == other.path,
+            (Self::S3(_) | Self::Swift(_) | Self::File(_), _) => false,
+        }
+    }
+
     /// The keys and passwords.
     pub(super) fn secrets(&self) -> Vec<&Secret> {
         match self {

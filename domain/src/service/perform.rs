@@ -1,14 +1,18 @@
 //! What each step does, through the ports.
 
+mod restore;
+mod space;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{JobService, Ports, race::unless, recorder::Recorder};
+pub(super) use self::restore::discard as discard_restore;
+use super::{JobService, race::unless, recorder::Recorder};
 use crate::{
-    artifact::{Expected, Found, ObjectKey, ObjectNames, Staging, choose},
+    artifact::{Found, ObjectKey, ObjectNames, Staging, choose},
     job::{ArtifactReport, FailureCause, Job, JobEvent, StepReport},
     plan::{Phase, Role, Step, Transfer},
-    ports::{Halt, Moved, PreparedRestore, RestorePlace, ScriptError},
-    request::{JobRequest, Work},
+    ports::{Halt, Moved, ScriptError},
+    request::Work,
     script::{Course, LockState, call},
 };
 
@@ -59,7 +63,8 @@ impl Hands {
             Step::Script(phase) => self.script(phase, service, job, warn_after, halt).await,
             Step::FindArtifact => or_halted(self.find_artifact(service, job), halt).await,
             Step::Upload => self.upload(service, recorder, halt).await,
-            Step::Download => download(service, recorder, halt).await,
+            Step::Download => restore::download(service, recorder, halt).await,
+            Step::PlaceFile => or_halted(restore::place(service, job), halt).await,
         }
     }
 
@@ -192,54 +197,6 @@ impl Hands {
     }
 }
 
-async fn download(service: &JobService, recorder: &Arc<Recorder>, halt: &Halt) -> StepResult {
-    let job = &recorder.job();
-    let Some(place) = restore_place(job.request()) else {
-        return Err(error("this job has nothing to download".to_owned()));
-    };
-    let Ports { blobs, workspace, .. } = &service.inner.ports;
-    let store = &job.request().destination.store;
-    let key = ObjectKey::new(store.prefix(), &place.filename);
-    let not_recorded = |problem| error(format!("the download could not be recorded: {problem}"));
-    let planned = workspace.plan_restore(&place).await.map_err(|e| error(e.0))?;
-    // Whatever happens from here on, at the end of the job it is removed.
-    let event = prepared_as(&planned);
-    recorder.record(event).await.map_err(not_recorded)?;
-    let prepared = workspace.prepare_restore(&place, &planned).await;
-    let prepared = prepared.map_err(|e| error(e.0))?;
-    let event = prepared_as(&prepared);
-    if let Err(problem) = recorder.record(event.clone()).await {
-        recorder.keep(event);
-        return Err(not_recorded(problem));
-    }
-    blobs
-        .download(store, &key, &prepared.download, expected_of(job.request()), halt)
-        .await
-        .map_err(|e| error(e.to_string()))?;
-    let note = workspace
-        .place_restore(&place, &prepared)
-        .await
-        .map_err(|e| error(e.0))?;
-    Ok(StepReport {
-        note,
-        ..StepReport::default()
-    })
-}
-
-fn prepared_as(prepared: &PreparedRestore) -> JobEvent {
-    let prepared = prepared.clone();
-    JobEvent::RestorePrepared { prepared }
-}
-
-/// Removes what was put into `directory_restore`, by this agent or an earlier one.
-pub(super) async fn discard_restore(service: &JobService, job: &Job) -> Result<(), String> {
-    let (Some(prepared), Some(place)) = (&job.transfer().restore, restore_place(job.request())) else {
-        return Ok(());
-    };
-    let discarded = service.inner.ports.workspace.discard_restore(&place, prepared).await;
-    discarded.map_err(|error| error.0)
-}
-
 /// Removes what an upload that was cut off has left in the store.
 pub(super) async fn discard_upload(service: &JobService, job: &Job) -> Result<(), String> {
     let transfer = job.transfer();
@@ -266,11 +223,17 @@ async fn prepare(service: &JobService, job: &Job) -> StepResult {
         .check(job.kind().phases())
         .await
         .map_err(|error| not_started(error.to_string()))?;
-    if let (Transfer::ByAgent, Some(place)) = (job.request().transfer, restore_place(job.request())) {
-        let checked = ports.workspace.check_restore(&place).await;
-        checked.map_err(|error| not_started(error.0))?;
+    if job.request().transfer == Transfer::ByScripts {
+        return Ok(StepReport::default());
     }
-    Ok(StepReport::default())
+    let note = match &job.request().work {
+        Work::Backup => space::for_backup(service, job).await?,
+        Work::Restore { .. } => restore::check(service, job).await?,
+    };
+    Ok(StepReport {
+        note,
+        ..StepReport::default()
+    })
 }
 
 /// The first name that no object and no other job has. Nothing in a store is ever replaced.
@@ -296,24 +259,6 @@ async fn free_name(service: &JobService, job: &Job, names: &ObjectNames) -> Resu
         names.nth(1),
         names.nth(MAX_NAMES)
     ))
-}
-
-/// What is known of the object that a job restores.
-fn expected_of(request: &JobRequest) -> Expected {
-    match &request.work {
-        Work::Backup => Expected::default(),
-        Work::Restore { expected, .. } => *expected,
-    }
-}
-
-fn restore_place(request: &JobRequest) -> Option<RestorePlace> {
-    match &request.work {
-        Work::Backup => None,
-        Work::Restore { filename, .. } => Some(RestorePlace {
-            id: request.id.clone(),
-            filename: filename.clone(),
-        }),
-    }
 }
 
 /// What cleanup and unlock scripts are told.

@@ -3,6 +3,7 @@
 mod bench;
 mod control;
 mod failures;
+mod integrity;
 mod model;
 mod queue;
 mod records;

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use domain::{
     job::{JobKey, JobView},
-    plan::LockRelease,
+    plan::Order,
     secret::Secret,
     testing::draft,
 };
@@ -96,11 +96,11 @@ async fn it_is_a_job_store() {
 
 #[tokio::test]
 async fn every_request_comes_back_with_its_secrets_which_are_not_on_the_disk_in_clear() {
-    for release in LockRelease::ALL {
+    for order in Order::ALL {
         for request in requests() {
             let place = tempfile::tempdir().unwrap();
             let policy = FailurePolicy {
-                release,
+                order,
                 ..FailurePolicy::default()
             };
             let at = chrono::DateTime::from_timestamp(1_541_523_939, 123_456_789).unwrap();
@@ -119,12 +119,12 @@ async fn every_request_comes_back_with_its_secrets_which_are_not_on_the_disk_in_
 #[tokio::test]
 async fn every_event_survives_a_restart_wherever_it_comes() {
     for kind in JobKind::ALL {
-        for release in LockRelease::ALL {
-            for broken in kind.plan(Transfer::ByAgent, release) {
+        for order in Order::ALL {
+            for broken in kind.plan(Transfer::ByAgent, order) {
                 let place = tempfile::tempdir().unwrap();
                 let mut kept = store(place.path());
                 let policy = FailurePolicy {
-                    release,
+                    order,
                     ..FailurePolicy::default()
                 };
                 let at = |n: usize| chrono::DateTime::from_timestamp(i64::try_from(n).unwrap(), 7).unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use crate::{
-    artifact::{FileEntry, FileKind, Sha256, Staging},
+    artifact::{Expected, FileEntry, FileKind, Sha256, Staging},
     job::{ExitReason, JobId, JobKey, JobView, ScriptLog},
     plan::{JobKind, Phase, Step},
     ports::{
@@ -49,7 +49,9 @@ impl Failing {
                 Self::Lost,
                 Self::Panic,
             ],
-            Step::Prepare | Step::FindArtifact | Step::Upload | Step::Download => &[Self::Error, Self::Panic],
+            Step::Prepare | Step::FindArtifact | Step::Upload | Step::Download | Step::PlaceFile => {
+                &[Self::Error, Self::Panic]
+            }
         }
     }
 
@@ -111,6 +113,8 @@ pub(super) struct Setup {
     pub(super) taken: Vec<String>,
     /// The call of a port, by its name, that fails.
     pub(super) broken_call: Option<&'static str>,
+    /// What is free in both directories.
+    pub(super) free_bytes: Option<u64>,
     pub(super) settings: ServiceSettings,
 }
 
@@ -123,6 +127,7 @@ impl Default for Setup {
             broken: Vec::new(),
             taken: Vec::new(),
             broken_call: None,
+            free_bytes: Some(u64::MAX),
             settings,
         }
     }
@@ -154,6 +159,8 @@ pub(super) struct Bench {
     pub(super) clock: Arc<ManualClock>,
     pub(super) jobs: Arc<FakeJobStore>,
     diary: Diary,
+    /// What was expected of each download.
+    pub(super) expected: Arc<Mutex<Vec<Expected>>>,
     calls: Arc<Mutex<Vec<ScriptCall>>>,
 }
 
@@ -163,7 +170,7 @@ impl Bench {
             backup: Some("/b".into()),
             restore: Some("/r".into()),
         };
-        let (diary, calls) = (Diary::default(), Arc::default());
+        let (diary, calls, expected) = (Diary::default(), Arc::default(), Arc::default());
         let (spawner, clock, jobs) = (
             shared::<ManualSpawner>(),
             shared::<ManualClock>(),
@@ -171,7 +178,7 @@ impl Bench {
         );
         let ports = Ports {
             scripts: Arc::new(PanickingRunner(scripts(&setup, &diary, &calls))),
-            blobs: Arc::new(blobs(&setup, &diary)),
+            blobs: Arc::new(blobs(&setup, &diary, &expected)),
             jobs: jobs.clone(),
             workspace: Arc::new(workspace(&setup, &diary)),
             clock: clock.clone(),
@@ -183,6 +190,7 @@ impl Bench {
             clock,
             jobs,
             diary,
+            expected,
             calls,
         }
     }
@@ -249,7 +257,7 @@ fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) ->
     mock
 }
 
-fn blobs(setup: &Setup, diary: &Diary) -> MockBlobStore {
+fn blobs(setup: &Setup, diary: &Diary, expected: &Arc<Mutex<Vec<Expected>>>) -> MockBlobStore {
     let mut mock = MockBlobStore::new();
     let has = setup.clone();
     mock.expect_find().returning(move |_, key| {
@@ -267,8 +275,9 @@ fn blobs(setup: &Setup, diary: &Diary) -> MockBlobStore {
         to.lock().unwrap().push(format!("discard upload of {key} {known:?}"));
         Ok(())
     });
-    let (download, to) = (setup.failing(Step::Download), diary.clone());
-    mock.expect_download().returning(move |_, key, target, _, _| {
+    let (download, to, asked) = (setup.failing(Step::Download), diary.clone(), expected.clone());
+    mock.expect_download().returning(move |_, key, target, expected, _| {
+        asked.lock().unwrap().push(expected);
         to.lock()
             .unwrap()
             .push(format!("download {key} to {}", target.display()));
@@ -316,6 +325,8 @@ fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
             }),
         }
     });
+    let free = setup.free_bytes;
+    mock.expect_free_bytes().returning(move |_| Ok(free));
     let set = setup.clone();
     mock.expect_check_restore()
         .returning(move |_| set.call("check_restore"));
@@ -332,9 +343,14 @@ fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
         set.call("prepare_restore")?;
         Ok(planned.clone())
     });
-    let (set, to) = (setup.clone(), diary.clone());
+    let (set, to, place_file) = (setup.clone(), diary.clone(), setup.failing(Step::PlaceFile));
     mock.expect_place_restore().returning(move |place, _| {
         set.call("place_restore")?;
+        match place_file {
+            None => {}
+            Some(Failing::Panic) => panic!("a defect"),
+            Some(_) => return Err(WorkspaceError("the file cannot be placed".to_owned())),
+        }
         to.lock().unwrap().push(format!("place {}", place.filename));
         Ok(None)
     });

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::bench::{Bench, Failing, Setup, key};
 use crate::{
     job::{FailureCause, JobKey, JobStatus, JobView, LockRecord, Outcome},
-    plan::{JobKind, LockRelease, Phase, Role, Step, Transfer},
+    plan::{JobKind, Order, Phase, Role, Step, Transfer},
     ports::{CancelError, JobApi, JobStore, MockBlobStore, MockWorkspace, RemoveError, UnlockError},
     service::{JobService, Ports, ServiceSettings},
     testing::{
@@ -38,6 +38,7 @@ impl Gated {
             .expect_staging()
             .returning(|_, _| Ok(crate::artifact::Staging::default()));
         workspace.expect_check_restore().returning(|_| Ok(()));
+        workspace.expect_free_bytes().returning(|_| Ok(None));
         workspace.expect_discard_restore().returning(|_, _| Ok(()));
         workspace.expect_place_restore().returning(|_, _| Ok(None));
         workspace.expect_plan_restore().returning(|_| Ok(prepared_restore()));
@@ -316,7 +317,7 @@ fn an_end_that_could_not_be_recorded_is_recorded_later() {
 #[test]
 fn a_release_before_the_upload_is_a_success_with_the_scripts_in_that_order() {
     let mut setup = Setup::default();
-    setup.settings.policy.release = LockRelease::BeforeUpload;
+    setup.settings.policy.order = Order::ALL[1];
     let bench = Bench::new(setup);
     let view = bench.run(request(JobKind::Backup, "j", Transfer::ByAgent));
     assert_eq!(view.status, JobStatus::Succeeded, "{:?}", view.error_message());

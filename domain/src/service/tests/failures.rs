@@ -3,7 +3,7 @@
 use super::bench::{Bench, Failing, Setup};
 use crate::{
     job::JobStatus,
-    plan::{FailurePolicy, JobKind, LockRelease, Phase, Role, Step, Transfer},
+    plan::{FailurePolicy, JobKind, Order, Phase, Role, Step, Transfer},
     testing::request,
 };
 
@@ -12,7 +12,7 @@ const POLICIES: [FailurePolicy; 8] = {
         unlock_after_failed_lock: true,
         unlock_after_failed_restore: true,
         keep_unsent_artifact: false,
-        release: LockRelease::AfterUpload,
+        order: Order::ALL[0],
     }; 8];
     let mut bits = 0;
     while bits < 8 {
@@ -35,7 +35,7 @@ fn expected_scripts(kind: JobKind, broken: Step, way: Failing, policy: FailurePo
         Step::Prepare => return vec![],
         Step::Script(phase) if phase == lock => vec![lock],
         Step::Script(Phase::PreBackupCheck) => vec![lock, Phase::PreBackupCheck],
-        Step::Download => vec![lock],
+        Step::Download | Step::PlaceFile => vec![lock],
         Step::Script(_) | Step::FindArtifact | Step::Upload => match kind {
             JobKind::Backup => vec![lock, Phase::PreBackupCheck, Phase::Backup],
             JobKind::Restore => vec![lock, Phase::Restore],
@@ -140,7 +140,7 @@ macro_rules! every_failure {
         fn no_step_of_any_plan_is_left_out() {
             let tested = [$((JobKind::$kind, $step)),*];
             for kind in JobKind::ALL {
-                for step in kind.plan(Transfer::ByAgent, LockRelease::AfterUpload) {
+                for step in kind.plan(Transfer::ByAgent, Order::default()) {
                     assert!(tested.contains(&(kind, *step)), "{kind} {step}");
                 }
             }
@@ -160,6 +160,7 @@ every_failure! {
     a_restore_that_fails_in_preparation_touches_nothing: Restore, Step::Prepare;
     a_restore_whose_lock_fails_unlocks_if_it_may_have_locked: Restore, Step::Script(Phase::PreRestoreLock);
     a_restore_whose_download_fails_unlocks: Restore, Step::Download;
+    a_restore_whose_file_cannot_be_placed_unlocks: Restore, Step::PlaceFile;
     a_restore_whose_script_fails_unlocks_unless_told_not_to: Restore, Step::Script(Phase::Restore);
     a_restore_whose_cleanup_fails_unlocks: Restore, Step::Script(Phase::RestoreCleanup);
     a_restore_whose_unlock_fails_is_failed: Restore, Step::Script(Phase::PostRestoreUnlock);
@@ -168,7 +169,7 @@ every_failure! {
 #[test]
 fn every_pair_of_failures_is_told_in_order_and_unlock_still_runs() {
     for kind in JobKind::ALL {
-        let plan = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload);
+        let plan = kind.plan(Transfer::ByAgent, Order::default());
         let way_out = plan.iter().filter(|step| step.is_owed());
         for late in way_out {
             // The lock script has succeeded, so whatever fails, unlock must be tried.

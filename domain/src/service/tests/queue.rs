@@ -34,11 +34,13 @@ impl Queue {
             let sha256 = Sha256::from([0; 32]);
             Ok(Moved { size_bytes: 1, sha256 })
         });
+        blobs.expect_find().returning(|_, _| Ok(None));
         let mut workspace = MockWorkspace::new();
         workspace
             .expect_staging()
             .returning(|_, _| Ok(crate::artifact::Staging::default()));
         workspace.expect_check_restore().returning(|_| Ok(()));
+        workspace.expect_free_bytes().returning(|_| Ok(None));
         workspace.expect_plan_restore().returning(|_| Ok(prepared_restore()));
         workspace
             .expect_prepare_restore()

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use crate::{
     job::{Job, JobEvent, JobStatus},
-    plan::{FailurePolicy, JobKind, LockRelease, Phase, Step, Transfer},
+    plan::{FailurePolicy, JobKind, Order, Phase, Step, Transfer},
     ports::{JobApi, RemoveError, StartError},
     testing::{block_on, request},
 };
@@ -16,7 +16,7 @@ fn every_step_is_recorded_before_it_begins_and_when_it_has_ended() {
         let bench = Bench::new(Setup::default());
         bench.run(request(kind, "j", Transfer::ByAgent));
         let writes = bench.jobs.writes();
-        let steps = kind.plan(Transfer::ByAgent, LockRelease::AfterUpload).len();
+        let steps = kind.plan(Transfer::ByAgent, Order::default()).len();
         // The object's name; the download's place as planned and as made.
         let of_transfer = match kind {
             JobKind::Backup => 1,
@@ -185,7 +185,7 @@ fn what_happened_is_in_the_log_of_events() {
     });
     assert_eq!(
         begun.collect::<Vec<Step>>(),
-        JobKind::Restore.plan(Transfer::ByAgent, LockRelease::AfterUpload)
+        JobKind::Restore.plan(Transfer::ByAgent, Order::default())
     );
     assert!(job.view().log(Phase::Restore).is_some());
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     job::{FailureCause, Job, JobEvent, JobStatus, LockRecord, Outcome, StepReport},
-    plan::{FailurePolicy, JobKind, LockRelease, Phase, Step, Transfer},
+    plan::{FailurePolicy, JobKind, Order, Phase, Role, Step, Transfer},
     ports::{JobApi, JobStore, UnlockError},
     testing::{ManualClock, block_on, request},
 };
@@ -40,7 +40,7 @@ fn an_unlock_that_succeeds_at_last_releases_all_that_wait_for_the_same() {
 
 /// A job that has ended with its service locked.
 fn owing(kind: JobKind, id: &str) -> Job {
-    let mut job = at_step(kind, id, LockRelease::AfterUpload, Step::Script(kind.unlock_phase()));
+    let mut job = at_step(kind, id, Order::default(), Step::Script(kind.unlock_phase()));
     let step = Step::Script(kind.unlock_phase());
     let failure = crate::job::Failure {
         step,
@@ -58,11 +58,11 @@ fn owing(kind: JobKind, id: &str) -> Job {
 }
 
 /// A job whose step `at` has begun.
-fn at_step(kind: JobKind, id: &str, release: LockRelease, at: Step) -> Job {
+fn at_step(kind: JobKind, id: &str, order: Order, at: Step) -> Job {
     let clock = ManualClock::default();
     let now = crate::ports::Clock::now(&clock);
     let policy = FailurePolicy {
-        release,
+        order,
         ..FailurePolicy::default()
     };
     let mut job = Job::accepted(request(kind, id, Transfer::ByAgent), policy, now);
@@ -84,10 +84,10 @@ fn at_step(kind: JobKind, id: &str, release: LockRelease, at: Step) -> Job {
 #[test]
 fn a_job_that_was_at_work_when_the_agent_died_is_brought_to_its_end() {
     for kind in JobKind::ALL {
-        for release in LockRelease::ALL {
-            for step in kind.plan(Transfer::ByAgent, release) {
+        for order in Order::ALL {
+            for step in kind.plan(Transfer::ByAgent, order) {
                 let bench = Bench::new(Setup::default());
-                let mut job = at_step(kind, "j", release, *step);
+                let mut job = at_step(kind, "j", order, *step);
                 if *step == Step::Upload {
                     let now = job.accepted_at();
                     for event in [
@@ -109,7 +109,7 @@ fn a_job_that_was_at_work_when_the_agent_died_is_brought_to_its_end() {
                 );
                 bench.spawner.run_until_stalled();
                 let view = bench.view(&job.key());
-                let case = format!("{kind} {release:?} {step}");
+                let case = format!("{kind} {order:?} {step}");
                 assert_eq!(view.status.outcome(), Some(Outcome::Interrupted), "{case}");
                 let message = view.error_message().unwrap_or_default();
                 assert_eq!(
@@ -120,7 +120,7 @@ fn a_job_that_was_at_work_when_the_agent_died_is_brought_to_its_end() {
                 let mut expected = vec![format!("end leftover of {kind}/j")];
                 let plan = job.plan();
                 let at = plan.iter().position(|known| known == step).expect("of the plan");
-                if *step != Step::Prepare {
+                if plan[..=at].iter().any(|step| step.role() == Some(Role::Lock)) {
                     let owed = plan[at..].iter().filter(|step| step.is_owed());
                     expected.extend(owed.map(ToString::to_string));
                 }

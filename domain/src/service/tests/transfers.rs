@@ -137,7 +137,7 @@ fn every_call_around_a_transfer_that_fails_fails_its_step_and_unlocks() {
         (
             JobKind::Restore,
             "place_restore",
-            "restore (download)",
+            "restore (file)",
             [&["pre-restore-lock", download][..], &after_restore, &[discard]].concat(),
         ),
     ] {
