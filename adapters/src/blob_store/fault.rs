@@ -73,10 +73,15 @@ impl Answer {
     /// Reads what may be shown out of an error body, which may be anything.
     pub(super) fn new(status: u16, region_header: Option<&str>, body: &str) -> Self {
         let region = region_header.map(str::to_owned).or_else(|| element(body, "Region"));
+        let (code, message) = if body.contains('<') {
+            (element(body, "Code"), element(body, "Message"))
+        } else {
+            without_markup(body)
+        };
         Self {
             status,
-            code: element(body, "Code"),
-            message: element(body, "Message"),
+            code,
+            message,
             region: region.filter(|region| is_region(region)),
         }
     }
@@ -186,6 +191,20 @@ pub(super) fn element(xml: &str, name: &str) -> Option<String> {
     Some(shown(&text)).filter(|text| !text.is_empty())
 }
 
+/// What an error body says that is no XML: Keystone's are JSON, some of Swift's plain text. (Pages for
+/// browsers say no more than the status does.)
+fn without_markup(body: &str) -> (Option<String>, Option<String>) {
+    let said = |text: &str| Some(shown(&text.replace(['\r', '\n'], " "))).filter(|text| !text.is_empty());
+    match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(json) => {
+            let member = |name: &str| said(json.get("error")?.get(name)?.as_str()?);
+            (member("title"), member("message"))
+        }
+        Err(_) if body.contains(['{', char::REPLACEMENT_CHARACTER]) => (None, None),
+        Err(_) => (None, said(body)),
+    }
+}
+
 /// Text of others, fit to be shown: short, and without control characters.
 pub(super) fn shown(text: &str) -> String {
     let visible: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN_CHARS).collect();
@@ -220,6 +239,23 @@ mod tests {
             "<Code>\n</Code>",
         ] {
             assert_eq!(Answer::new(502, None, body).to_string(), "502", "{body:?}");
+        }
+    }
+
+    #[test]
+    fn json_and_plain_text_are_read_too() {
+        for (body, shown) in [
+            (
+                r#"{"error": {"code": 401, "message": "The request\nneeds it.", "title": "Unauthorized"}}"#,
+                "401 Unauthorized (The request needs it.)",
+            ),
+            ("Errors:\n/c/a, 404 Not Found", "401 (Errors: /c/a, 404 Not Found)"),
+            ("[1]", "401"),
+            ("{\"error\": {\"message\": 1", "401"),
+            ("\u{fffd}PNG", "401"),
+            (" \n ", "401"),
+        ] {
+            assert_eq!(Answer::new(401, None, body).to_string(), shown, "{body:?}");
         }
     }
 
