@@ -41,8 +41,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 const LEAST_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// The system holds no more than this of what was sent, by its usual settings.
 const MOST_HELD_BYTES: u64 = 4 * 1024 * 1024;
-/// No more of an answer to a request other than a download is read.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// No more of an answer to a request other than a download is read. The longest is what a Keystone
+/// answers to a login: it has the addresses of all its services in all regions.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// A store may need this many times as long to put the parts of an object together.
 const COMPLETION_FACTOR: u32 = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -135,8 +136,10 @@ impl HttpService for Connector {
             *request.body_mut() = Some(reqwest::Body::wrap(body));
         }
 
-        // Of the requests with a body, only the one that completes an upload is a POST.
-        let completes = head.method == Method::POST && length > 0;
+        // Of the requests with a body, only those that make a store go over many parts are a POST, or
+        // put a manifest.
+        let is_manifest = head.uri.query() == Some("multipart-manifest=put");
+        let completes = (head.method == Method::POST && length > 0) || is_manifest;
         if completes && self.creates_only {
             // It need not be among the headers that are signed.
             request
