@@ -24,6 +24,7 @@ mod movement;
 mod parts;
 mod retry;
 mod s3;
+mod swift;
 mod unfinished;
 mod upload;
 
