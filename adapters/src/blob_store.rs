@@ -1,8 +1,9 @@
 //! Artifacts in object storage: the [`BlobStore`] port over the `object_store` crate.
 //!
 //! ```text
-//! ObjectBlobStore ── S3 ───> s3 ── upload / download ──> retry ──> connector ──> the store
-//!                 └─ FILE ─> file ───────────────────────────────────────────> a directory
+//! ObjectBlobStore ─┬─ S3 ──> s3 ────┬─> bucket ── upload / download ──> retry ──> connector ──> the store
+//!                  ├─ SWIFT ─> swift ┘
+//!                  └─ FILE ──> file ─────────────────────────────────────────────> a directory
 //! ```
 //!
 //! `object_store` signs, names and parses; what it must not decide for us is here: how long to try
@@ -38,7 +39,7 @@ use async_trait::async_trait;
 use domain::{
     artifact::{Expected, ObjectKey},
     ports::{BlobStore, BlobStoreError, Halt, Moved, UploadJournal},
-    request::{FileStore, S3Store, Store},
+    request::Store,
 };
 
 use self::{
@@ -123,19 +124,19 @@ impl ObjectBlobStore {
         self
     }
 
-    async fn connect(&self, s3: &S3Store) -> Result<Bucket, Failure> {
-        s3::connect(s3, self.limits, &self.regions).await
-    }
-
-    async fn open(&self, file: &FileStore) -> Result<Directory, Failure> {
-        Directory::open(file, &self.allowed_file_roots, self.limits).await
+    /// Makes ready to speak to a store.
+    async fn open(&self, store: &Store) -> Result<Place, Failure> {
+        Ok(match store {
+            Store::S3(s3) => Place::Bucket(s3::connect(s3, self.limits, &self.regions).await?),
+            Store::Swift(swift) => Place::Bucket(swift::connect(swift, self.limits).await?),
+            Store::File(file) => Place::Directory(Directory::open(file, &self.allowed_file_roots, self.limits).await?),
+        })
     }
 
     async fn look_up(&self, store: &Store, key: &ObjectKey) -> Result<Option<u64>, Failure> {
-        match store {
-            Store::S3(s3) => self.connect(s3).await?.find(key).await,
-            Store::File(file) => self.open(file).await?.find(key).await,
-            Store::Swift(_) => Err(Failure::no_swift()),
+        match self.open(store).await? {
+            Place::Bucket(bucket) => bucket.find(key).await,
+            Place::Directory(directory) => directory.find(key).await,
         }
     }
 
@@ -148,41 +149,33 @@ impl ObjectBlobStore {
         halt: &Halt,
     ) -> Result<Moved, Failure> {
         let source = unless_halted(halt, Source::open(source, size)).await?;
-        match store {
-            Store::S3(s3) => {
-                let bucket = unless_halted(halt, self.connect(s3)).await?;
-                upload::upload(&bucket, key, &source, &self.budget, journal, halt).await
-            }
-            Store::File(file) => {
-                let directory = unless_halted(halt, self.open(file)).await?;
-                directory.upload(key, &source, &self.budget, journal, halt).await
-            }
-            Store::Swift(_) => Err(Failure::no_swift()),
+        match unless_halted(halt, self.open(store)).await? {
+            Place::Bucket(bucket) => upload::upload(&bucket, key, &source, &self.budget, journal, halt).await,
+            Place::Directory(directory) => directory.upload(key, &source, &self.budget, journal, halt).await,
         }
     }
 
     async fn clean_up(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), Failure> {
-        match store {
-            Store::S3(s3) => leftovers::discard(&self.connect(s3).await?, key, known).await,
-            Store::File(file) => self.open(file).await?.discard(known).await,
-            // No upload has ever come so far.
-            Store::Swift(_) => Ok(()),
+        match self.open(store).await? {
+            Place::Bucket(bucket) => leftovers::discard(&bucket, key, known).await,
+            Place::Directory(directory) => directory.discard(known).await,
         }
     }
 
     async fn fetch(&self, store: &Store, key: &ObjectKey, target: &Path, expected: Expected) -> Result<Moved, Failure> {
-        match store {
-            Store::S3(s3) => {
-                let bucket = self.connect(s3).await?;
-                download::download(&bucket, key, target, expected, &self.budget).await
-            }
-            Store::File(file) => {
-                let directory = self.open(file).await?;
-                directory.download(key, target, expected, &self.budget).await
-            }
-            Store::Swift(_) => Err(Failure::no_swift()),
+        match self.open(store).await? {
+            Place::Bucket(bucket) => download::download(&bucket, key, target, expected, &self.budget).await,
+            Place::Directory(directory) => directory.download(key, target, expected, &self.budget).await,
         }
     }
+}
+
+/// A store that can be spoken to. A directory of this machine is not one that is asked over a network:
+/// it has files in place of parts.
+#[derive(Debug)]
+enum Place {
+    Bucket(Bucket),
+    Directory(Directory),
 }
 
 #[async_trait]

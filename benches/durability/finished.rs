@@ -28,6 +28,7 @@ pub(crate) fn job(number: usize, rules: &RequestRules) -> Job {
         });
         if step == Step::Script(Phase::Backup) {
             report.artifact = Some(ArtifactReport {
+                sha256: Some([7; 32].into()),
                 filename: format!("localhost_2026_11_23_database-{number}.tar.gz"),
                 size_bytes: 123_456_789,
             });

@@ -153,6 +153,7 @@ fn service(place: &Path, store: Arc<dyn JobStore>) -> JobService {
     let ports = Ports {
         scripts: Arc::new(TokioScriptRunner::new(settings)),
         blobs: Arc::new(ObjectBlobStore::new(TransferSettings {
+            memory_bytes: 32 << 20,
             retry_timeout: std::time::Duration::from_secs(180),
             stall_timeout: std::time::Duration::from_secs(300),
             allowed_file_roots: Vec::new(),

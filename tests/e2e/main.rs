@@ -34,5 +34,6 @@ mod scripts;
 mod shutdown;
 mod state_directory;
 mod storage_env;
+mod swift;
 mod transfers;
 mod wire;

@@ -311,18 +311,6 @@ fn a_filename_prefix_is_a_clean_relative_path() {
 }
 
 #[test]
-fn a_swift_transfer_is_400_and_names_the_type() {
-    let agent = Agent::start(|_| {});
-    let swift = json!({"type": "SWIFT", "authUrl": "https://keystone.example:5000/v3", "domain": "Default",
-        "container_name": "c", "project_name": "p", "username": "u", "password": "pw"});
-    for kind in Kind::ALL {
-        assert_refused(&agent, kind, &start(kind, "x", &swift), &["destination.type"]);
-        let body = start(kind, "x", &swift).with("/destination/type", "swift");
-        assert_refused(&agent, kind, &body, &["destination.type"]);
-    }
-}
-
-#[test]
 fn checks_come_in_the_order_of_the_contract() {
     let agent = Agent::start(|env| {
         env.set("max_job_number", "1").set("max_queued_jobs", "0");

@@ -6,7 +6,7 @@ mod tests;
 
 use std::{fmt, io, path::Path, time::Duration};
 
-use domain::{artifact::ObjectKey, ports::BlobStoreError, request::Store};
+use domain::{artifact::ObjectKey, ports::BlobStoreError, request::Store, secret::Secret};
 use reqwest::StatusCode;
 
 use super::fault::{Answer, ConnectionFault, Fault, shown};
@@ -166,10 +166,6 @@ impl Failure {
         Cause::Strange(text.into()).into()
     }
 
-    pub(super) fn no_swift() -> Self {
-        Self::strange("this store has no Swift")
-    }
-
     /// A file of this machine could not be used.
     pub(super) fn local(doing: &str, path: &Path, error: &io::Error) -> Self {
         Cause::Local(format!("{doing} the file {path:?}: {error}{}", advice(error))).into()
@@ -270,17 +266,15 @@ impl Failure {
             text += &format!("; given up after {:.1} s without progress", after.as_secs_f32());
         }
         if let Cause::Fault(fault) = &self.cause
-            && let Some(hint) = hint::hint(fault, action)
+            && let Some(hint) = hint::hint(fault, action, store)
         {
             text += "; ";
             text += &hint;
         }
-        if let Store::S3(s3) = store {
-            // No store should repeat them, but its message is its own.
-            for secret in [s3.auth_secret.expose(), s3.auth_key.expose()] {
-                if secret.len() >= SHORTEST_SECRET_BYTES {
-                    text = text.replace(secret, "<redacted>");
-                }
+        // No store should repeat them, but its message is its own.
+        for secret in store.secrets().into_iter().map(Secret::expose) {
+            if secret.len() >= SHORTEST_SECRET_BYTES {
+                text = text.replace(secret, "<redacted>");
             }
         }
         match self.class() {

@@ -11,8 +11,6 @@
 //!
 //! Nothing is tried again in here, except for the one repeat of a request whose token was refused.
 
-#![expect(dead_code, reason = "the transfer engine does not use this store yet")]
-
 mod address;
 mod ask;
 mod digest;
@@ -31,17 +29,22 @@ mod v1;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use domain::request::SwiftStore;
+use async_trait::async_trait;
+use domain::{artifact::ObjectKey, request::SwiftStore};
 use hyper::Method;
 use object_store::client::{HttpResponse, HttpResponseBody};
 use tokio::sync::OnceCell;
 
 use self::{address::Account, ask::Ask, error::SwiftFault, login::Login, session::Session};
 use super::{
+    Limits,
+    bucket::{Bucket, OpenUploads},
     connector::{Connector, read_at_most},
     failure::Failure,
     local::blocking,
-    movement::Movement,
+    movement::{Movement, Stall},
+    parts::PartRules,
+    retry::Patience,
 };
 
 pub(super) use self::info::Bounds;
@@ -51,6 +54,32 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Swift refuses longer names.
 const MAX_CONTAINER_BYTES: usize = 256;
 const SEGMENTS_SUFFIX: &str = "_segments";
+
+/// Logs in, again and again if need be, and makes a bucket of the container.
+pub(super) async fn connect(store: &SwiftStore, limits: Limits) -> Result<Bucket, Failure> {
+    let patience = Patience::new(limits.retry);
+    let swift = patience.retry(|| Swift::connect(store, limits.answer)).await?;
+    let bounds = patience.retry(|| swift.limits()).await?;
+    Ok(Bucket {
+        stall: Arc::new(Stall::new(limits.stall, swift.transfer())),
+        objects: Arc::new(swift.clone()),
+        // A manifest is put on that condition like any object.
+        creating: Arc::new(swift.clone()),
+        open_uploads: Arc::new(swift),
+        parts: PartRules {
+            most_parts: bounds.max_parts,
+            most_bytes: bounds.max_part_bytes,
+        },
+        limits,
+    })
+}
+
+#[async_trait]
+impl OpenUploads for Swift {
+    async fn of(&self, key: &ObjectKey) -> Result<Vec<String>, Failure> {
+        self.leftovers(key).await
+    }
+}
 
 /// A container that can be spoken to. Clones share their session.
 #[derive(Debug, Clone)]
@@ -74,15 +103,11 @@ impl fmt::Display for Swift {
 }
 
 impl Swift {
-    /// Logs in, and makes a client for the container. The region is the one of the catalogue's that is
-    /// meant; without it the first is taken. `answer_timeout` is how long the servers may be silent.
-    pub(super) async fn connect(
-        store: &SwiftStore,
-        region: Option<&str>,
-        answer_timeout: Duration,
-    ) -> Result<Self, Failure> {
+    /// Logs in, and makes a client for the container. `answer_timeout` is how long the servers may be
+    /// silent.
+    async fn connect(store: &SwiftStore, answer_timeout: Duration) -> Result<Self, Failure> {
         let container = checked_container(&store.container_name)?;
-        let login = Login::new(store, region)?;
+        let login = Login::new(store)?;
         let url = login.url().clone();
         let authority = blocking(move || Connector::new(&url, answer_timeout)).await?;
         let grant = login.authenticate(&authority.client(), answer_timeout).await?;

@@ -62,7 +62,8 @@ impl Store {
     }
 
     /// The keys and passwords.
-    pub(super) fn secrets(&self) -> Vec<&Secret> {
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&Secret> {
         match self {
             Self::S3(s3) => vec![&s3.auth_key, &s3.auth_secret],
             Self::Swift(swift) => vec![&swift.password],
@@ -131,7 +132,7 @@ pub struct S3Store {
 /// A Swift container and the account that may use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwiftStore {
-    /// The Keystone v3 URL.
+    /// The Keystone v3 URL, or one that ends in `/auth/v1.0`.
     pub auth_url: String,
     /// The domain of user and project.
     pub domain: String,
@@ -139,6 +140,8 @@ pub struct SwiftStore {
     pub container_name: String,
     /// The project.
     pub project_name: String,
+    /// The catalogue's region that is meant; none: the first.
+    pub region: Option<String>,
     /// The user.
     pub username: String,
     /// The user's password.

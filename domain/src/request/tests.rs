@@ -377,10 +377,9 @@ fn a_directory_must_lie_below_an_allowed_root() {
 }
 
 #[test]
-fn swift_is_told_to_be_missing_with_all_else_that_is_wrong() {
+fn all_that_a_swift_destination_lacks_is_told_at_once() {
     let faults = faults_of(JobKind::Backup, |d| d.destination.kind = text("Swift"));
     for path in [
-        "type",
         "authUrl",
         "domain",
         "container_name",

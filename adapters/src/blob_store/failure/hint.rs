@@ -1,12 +1,43 @@
 //! What people may check when a request to a store failed.
 
+use domain::request::Store;
+
 use super::Action;
 use crate::blob_store::fault::{Answer, ConnectionFault, Fault};
 
+/// What the members of a request are called that say who may do what where.
+struct Words {
+    credentials: &'static str,
+    place: &'static str,
+    address: &'static str,
+}
+
+impl Words {
+    fn of(store: &Store) -> Self {
+        match store {
+            Store::S3(_) => Self {
+                credentials: "authKey and authSecret",
+                place: "bucket",
+                address: "endpoint and bucket",
+            },
+            Store::Swift(_) => Self {
+                credentials: "username, password and project_name",
+                place: "container",
+                address: "authUrl, region and container_name",
+            },
+            Store::File(_) => Self {
+                credentials: "the agent's user",
+                place: "directory",
+                address: "path",
+            },
+        }
+    }
+}
+
 /// What to check.
-pub(super) fn hint(fault: &Fault, action: Action) -> Option<String> {
+pub(super) fn hint(fault: &Fault, action: Action, store: &Store) -> Option<String> {
     let hint = match fault {
-        Fault::Answer(answer) => return hint_for_answer(answer, action),
+        Fault::Answer(answer) => return hint_for_answer(answer, action, &Words::of(store)),
         Fault::Connection { kind, text } => match kind {
             ConnectionFault::Name => "check the endpoint's host name and this machine's name servers",
             ConnectionFault::Refused | ConnectionFault::Connect => "check the endpoint's host and port, and firewalls",
@@ -24,7 +55,12 @@ pub(super) fn hint(fault: &Fault, action: Action) -> Option<String> {
     Some(hint.to_owned())
 }
 
-fn hint_for_answer(answer: &Answer, action: Action) -> Option<String> {
+fn hint_for_answer(answer: &Answer, action: Action, words: &Words) -> Option<String> {
+    let Words {
+        credentials,
+        place,
+        address,
+    } = words;
     let hint = match (answer.code.as_deref().unwrap_or_default(), answer.status) {
         ("SignatureDoesNotMatch", _) => "check authSecret: it does not belong to authKey",
         ("InvalidAccessKeyId", _) => "check authKey: the store does not know it",
@@ -39,15 +75,16 @@ fn hint_for_answer(answer: &Answer, action: Action) -> Option<String> {
             return Some(format!("check region and endpoint{}", place.unwrap_or_default()));
         }
         ("EntityTooLarge", _) => "the store takes no object of this size",
-        (_, 401 | 403) => match action {
-            Action::Upload => "check authKey and authSecret and that they may write to this bucket",
-            Action::Discard => {
-                "check authKey and authSecret and that they may list and abort multipart uploads of this bucket"
-            }
-            Action::LookUp => "check authKey and authSecret and that they may list this bucket and read from it",
-            Action::Download => "check authKey and authSecret and that they may read from this bucket",
-        },
-        (_, 404) => "check endpoint and bucket",
+        (_, 401 | 403) => {
+            let right = match action {
+                Action::Upload => "write to",
+                Action::Discard => "list and abort unfinished uploads of",
+                Action::LookUp => "list and read",
+                Action::Download => "read from",
+            };
+            return Some(format!("check {credentials} and that they may {right} this {place}"));
+        }
+        (_, 404) => return Some(format!("check {address}")),
         (_, 408 | 429 | 500..=599) => "check the store's health and load",
         _ => return None,
     };

@@ -151,7 +151,7 @@ fn a_directory_failure_names_the_directory() {
     let error = failure.told_of(Action::Upload, &store, &ObjectKey::new("", "x"));
     assert_eq!(
         error.to_string(),
-        "upload of \"x\" to directory \"/mnt/backups\": writing the object: no storage space"
+        "upload of \"x\" to directory \"/mnt/backups\": writing the object: no storage space; make room there"
     );
     assert!(matches!(error, BlobStoreError::Unavailable(_)), "{error:?}");
 }

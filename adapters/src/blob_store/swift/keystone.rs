@@ -64,7 +64,7 @@ struct Endpoint {
 
 impl Keystone {
     /// The URL may end in `/v3` or before it, and is without a slash at its end.
-    pub(super) fn new(mut url: Url, store: &SwiftStore, region: Option<&str>) -> Result<Self, SwiftFault> {
+    pub(super) fn new(mut url: Url, store: &SwiftStore) -> Result<Self, SwiftFault> {
         let path = url.path().trim_end_matches('/');
         if path.ends_with("/v2.0") {
             return Err(SwiftFault::Strange(
@@ -79,7 +79,7 @@ impl Keystone {
             project: store.project_name.clone(),
             user: store.username.clone(),
             password: store.password.clone(),
-            region: region.filter(|region| !region.is_empty()).map(str::to_owned),
+            region: store.region.clone(),
         })
     }
 

@@ -40,7 +40,7 @@ pub(super) enum Login {
 
 impl Login {
     /// The way is chosen by the URL: one that ends in `/auth/v1.0` is no Keystone.
-    pub(super) fn new(store: &SwiftStore, region: Option<&str>) -> Result<Self, SwiftFault> {
+    pub(super) fn new(store: &SwiftStore) -> Result<Self, SwiftFault> {
         let strange = |why: &dyn std::fmt::Display| SwiftFault::Strange(format!("authUrl is no address: {why}"));
         let mut url = Url::parse(store.auth_url.trim()).map_err(|error| strange(&error))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -56,7 +56,7 @@ impl Login {
         if path.ends_with("/auth/v1.0") {
             Ok(Self::V1(V1::new(url, store)))
         } else {
-            Ok(Self::Keystone(Keystone::new(url, store, region)?))
+            Ok(Self::Keystone(Keystone::new(url, store)?))
         }
     }
 

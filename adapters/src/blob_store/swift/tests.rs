@@ -23,13 +23,14 @@ fn store(auth_url: impl Into<String>) -> SwiftStore {
         domain: "Default".to_owned(),
         container_name: "c".to_owned(),
         project_name: "project".to_owned(),
+        region: None,
         username: "user".to_owned(),
         password: Secret::new(PASSWORD),
     }
 }
 
 async fn connect(fake: &Fake) -> Swift {
-    Swift::connect(&store(fake.url("")), None, PATIENCE)
+    Swift::connect(&store(fake.url("")), PATIENCE)
         .await
         .expect("the login is right")
 }

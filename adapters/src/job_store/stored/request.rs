@@ -97,6 +97,8 @@ enum StoredStore {
         domain: String,
         container_name: String,
         project_name: String,
+        #[serde(default)]
+        region: Option<String>,
         username: String,
         password: Hidden,
     },
@@ -254,9 +256,11 @@ impl From<&Store> for StoredStore {
                 domain,
                 container_name,
                 project_name,
+                region,
                 username,
                 password,
             }) => Self::Swift {
+                region: region.clone(),
                 auth_url: auth_url.clone(),
                 domain: domain.clone(),
                 container_name: container_name.clone(),
@@ -301,9 +305,11 @@ impl From<StoredStore> for Store {
                 domain,
                 container_name,
                 project_name,
+                region,
                 username,
                 password,
             } => Self::Swift(SwiftStore {
+                region,
                 auth_url,
                 domain,
                 container_name,

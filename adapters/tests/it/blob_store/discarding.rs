@@ -118,7 +118,7 @@ async fn a_store_that_refuses_is_told_of_and_the_rest_is_done() {
         .await
         .unwrap_err();
     assert!(
-        error.to_string().contains("list and abort multipart uploads"),
+        error.to_string().contains("list and abort unfinished uploads"),
         "{error}"
     );
 }

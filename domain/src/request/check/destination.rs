@@ -5,7 +5,6 @@ use std::path::{Component, PathBuf};
 use super::{Check, MAX_FILE_NAME_BYTES};
 use crate::{
     artifact::{Expected, InvalidSha256},
-    plan::Transfer,
     request::{Destination, DestinationDraft, DestinationEcho, FileStore, RequestRules, Store},
 };
 
@@ -14,12 +13,7 @@ const MAX_PREFIX_BYTES: usize = 1024 - MAX_FILE_NAME_BYTES;
 
 impl Check {
     /// The store; none if the type is unknown. A store with faults is never used.
-    pub(super) fn destination(
-        &mut self,
-        draft: DestinationDraft,
-        rules: &RequestRules,
-        transfer: Transfer,
-    ) -> Option<Destination> {
+    pub(super) fn destination(&mut self, draft: DestinationDraft, rules: &RequestRules) -> Option<Destination> {
         let kind = self
             .required("destination.type", draft.kind.clone())
             .to_ascii_uppercase();
@@ -54,7 +48,7 @@ impl Check {
         let store = match kind.as_str() {
             "" => return None,
             "S3" => Store::S3(self.s3(draft, rules, skip_ssl)),
-            "SWIFT" => Store::Swift(self.swift(draft, transfer)),
+            "SWIFT" => Store::Swift(self.swift(draft)),
             "FILE" => Store::File(self.file(draft, rules)),
             _ => {
                 self.faults.add("destination.type", "is not one of S3, SWIFT, FILE");

@@ -1,19 +1,10 @@
 //! Swift destinations.
 
 use super::Check;
-use crate::{
-    plan::Transfer,
-    request::{DestinationDraft, SwiftStore, endpoint},
-};
+use crate::request::{DestinationDraft, SwiftStore, endpoint};
 
 impl Check {
-    pub(super) fn swift(&mut self, draft: DestinationDraft, transfer: Transfer) -> SwiftStore {
-        if transfer == Transfer::ByAgent {
-            self.faults.add(
-                "destination.type",
-                "SWIFT is not yet supported by this agent; use S3 or FILE",
-            );
-        }
+    pub(super) fn swift(&mut self, draft: DestinationDraft) -> SwiftStore {
         let auth_url = self.required("destination.authUrl", draft.auth_url);
         // It is shown in logs, so it must not hold credentials.
         if let Err(problem) = endpoint::complete(&auth_url, false)
@@ -21,11 +12,18 @@ impl Check {
         {
             self.faults.add("destination.authUrl", problem);
         }
+        // The first generation of Swift's authentication knows neither.
+        let is_v1 = auth_url.trim_end_matches('/').ends_with("/auth/v1.0");
+        let of_keystone = |check: &mut Self, path, value| match is_v1 {
+            true => check.optional(path, value),
+            false => check.required(path, value),
+        };
         SwiftStore {
             auth_url,
-            domain: self.required("destination.domain", draft.domain),
+            region: draft.region.filter(|region| !region.is_empty()),
+            domain: of_keystone(self, "destination.domain", draft.domain),
             container_name: self.required("destination.container_name", draft.container_name),
-            project_name: self.required("destination.project_name", draft.project_name),
+            project_name: of_keystone(self, "destination.project_name", draft.project_name),
             username: self.required("destination.username", draft.username),
             password: self.required_secret("destination.password", draft.password),
         }

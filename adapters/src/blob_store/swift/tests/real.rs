@@ -57,6 +57,7 @@ impl Facts {
             domain: self.get("SWIFT_DOMAIN").to_owned(),
             container_name: format!("test-{}", Uuid::new_v4()),
             project_name: self.get("SWIFT_PROJECT").to_owned(),
+            region: Some("RegionOne".to_owned()),
             username: self.get("SWIFT_USER").to_owned(),
             password: Secret::new(self.get("SWIFT_PASSWORD")),
         }
@@ -80,9 +81,7 @@ impl Facts {
 async fn containers(facts: &Facts) -> Vec<Swift> {
     let mut all = Vec::new();
     for store in [facts.keystone(), facts.v1()] {
-        let swift = Swift::connect(&store, Some("RegionOne"), PATIENCE)
-            .await
-            .expect("the login is right");
+        let swift = Swift::connect(&store, PATIENCE).await.expect("the login is right");
         let make = Ask::new(Method::PUT, swift.account().container(swift.container()));
         swift.execute(&make).await.expect("a container can be made");
         all.push(swift);
@@ -326,14 +325,14 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
             password: Secret::new("a-wrong-password"),
             ..store.clone()
         };
-        let text = Swift::connect(&wrong, None, PATIENCE).await.unwrap_err().to_string();
+        let text = Swift::connect(&wrong, PATIENCE).await.unwrap_err().to_string();
         assert!(
             text.contains("401") && text.contains("check username, password"),
             "{text}"
         );
 
         // Nobody has made this container.
-        let swift = Swift::connect(&store, None, PATIENCE).await.unwrap();
+        let swift = Swift::connect(&store, PATIENCE).await.unwrap();
         let put = swift
             .put_opts(&path(KEY), "x".into(), PutMode::Create.into())
             .await
@@ -349,15 +348,11 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
         project_name: "nowhere".to_owned(),
         ..facts.keystone()
     };
-    let text = Swift::connect(&wrong_project, None, PATIENCE)
-        .await
-        .unwrap_err()
-        .to_string();
+    let text = Swift::connect(&wrong_project, PATIENCE).await.unwrap_err().to_string();
     assert!(text.contains("check username, password, project_name"), "{text}");
-    let text = Swift::connect(&facts.keystone(), Some("Nowhere"), PATIENCE)
-        .await
-        .unwrap_err()
-        .to_string();
+    let mut nowhere = facts.keystone();
+    nowhere.region = Some("Nowhere".to_owned());
+    let text = Swift::connect(&nowhere, PATIENCE).await.unwrap_err().to_string();
     assert!(text.contains("but in \"RegionOne\""), "{text}");
 
     // A user of the project who may not use its containers.
@@ -366,7 +361,7 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
         password: Secret::new(facts.get("SWIFT_READER_PASSWORD")),
         ..facts.keystone()
     };
-    let swift = Swift::connect(&reader, None, PATIENCE).await.unwrap();
+    let swift = Swift::connect(&reader, PATIENCE).await.unwrap();
     let refused = swift.put_opts(&path(KEY), "x".into(), PutMode::Create.into()).await;
     assert!(matches!(refused, Err(Error::PermissionDenied { .. })), "{refused:?}");
 }

@@ -136,9 +136,7 @@ async fn v1_is_asked_for_a_token_that_is_new() {
         _ => Reply::new(204, ""),
     })
     .await;
-    let swift = Swift::connect(&store(fake.url("/auth/v1.0")), None, PATIENCE)
-        .await
-        .unwrap();
+    let swift = Swift::connect(&store(fake.url("/auth/v1.0")), PATIENCE).await.unwrap();
     swift.0.session.spoil_token().await;
     swift.execute(&swift.object(Method::GET, "k")).await.unwrap();
     let seen = fake.seen();
