@@ -199,7 +199,8 @@ impl Download<'_> {
     async fn receive(&self, answer: GetResult, progress: &mut Progress, target: &Target) -> Result<(), Failure> {
         let silence = self.bucket.limits.answer;
         let mut pieces = answer.into_stream();
-        let mut buffer = self.budget.lend(WRITE_BYTES).await;
+        // Others may hold all the memory for as long as their stores are silent.
+        let mut buffer = self.bucket.stall.excuse(self.budget.lend(WRITE_BYTES)).await;
         let mut pending = 0;
         let end = loop {
             let mut piece = match timeout(silence, pieces.next()).await {

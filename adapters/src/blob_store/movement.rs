@@ -1,11 +1,12 @@
 //! When bytes last moved, and who ends a transfer in which none does.
 
 use std::{
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::failure::Failure;
 
@@ -58,6 +59,18 @@ impl Stall {
         self.movement.seen();
     }
 
+    /// Waits, within watched work, for something that is not the store's to give, however long it takes.
+    pub(super) async fn excuse<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut wait = pin!(wait);
+        loop {
+            let waited = timeout(self.limit / 2, wait.as_mut()).await;
+            self.moved();
+            if let Ok(value) = waited {
+                return value;
+            }
+        }
+    }
+
     /// Does some work, in which bytes must move. What was waited for before it does not count.
     pub(super) async fn watch<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         self.moved();
@@ -90,6 +103,9 @@ mod tests {
             Ok(())
         };
         stall.watch(moving).await.unwrap();
+
+        let waiting = stall.excuse(sleep(LIMIT * 2));
+        stall.watch(async { Ok(waiting.await) }).await.unwrap();
 
         let stuck = std::future::pending::<Result<(), Failure>>();
         let text = stall.watch(stuck).await.unwrap_err().to_string();
