@@ -26,6 +26,7 @@ mod parts;
 mod retry;
 mod s3;
 mod swift;
+mod trust;
 mod unfinished;
 mod upload;
 
@@ -49,10 +50,14 @@ use self::{
     file::Directory,
     halting::unless_halted,
     local::Source,
-    s3::Regions,
+    s3::S3Connections,
 };
 
-pub use self::parts::PART_BYTES;
+pub use self::{
+    parts::PART_BYTES,
+    s3::{AMBIENT_VARIABLES, AmbientCredentials},
+    trust::CaCertificates,
+};
 
 /// How patient transfers are, and where files may go.
 #[derive(Debug, Clone)]
@@ -65,6 +70,10 @@ pub struct TransferSettings {
     pub memory_bytes: u64,
     /// The directories below which `FILE` destinations may lie. None: there are no such destinations.
     pub allowed_file_roots: Vec<PathBuf>,
+    /// CAs of stores, in addition to the system's.
+    pub ca_certificates: CaCertificates,
+    /// What may be done with the agent's own credentials. None: nothing.
+    pub ambient: Option<AmbientCredentials>,
 }
 
 impl Default for TransferSettings {
@@ -74,6 +83,8 @@ impl Default for TransferSettings {
             stall_timeout: Duration::from_secs(5 * 60),
             memory_bytes: 32 * 1024 * 1024,
             allowed_file_roots: Vec::new(),
+            ca_certificates: CaCertificates::default(),
+            ambient: None,
         }
     }
 }
@@ -98,7 +109,8 @@ pub struct ObjectBlobStore {
     limits: Limits,
     allowed_file_roots: Vec<PathBuf>,
     budget: Arc<Budget>,
-    regions: Regions,
+    s3: S3Connections,
+    trust: CaCertificates,
 }
 
 impl ObjectBlobStore {
@@ -113,7 +125,8 @@ impl ObjectBlobStore {
             },
             allowed_file_roots: settings.allowed_file_roots,
             budget: Arc::new(Budget::new(settings.memory_bytes)),
-            regions: Regions::default(),
+            s3: S3Connections::new(settings.ca_certificates.clone(), settings.ambient),
+            trust: settings.ca_certificates,
         }
     }
 
@@ -127,8 +140,8 @@ impl ObjectBlobStore {
     /// Makes ready to speak to a store.
     async fn open(&self, store: &Store) -> Result<Place, Failure> {
         Ok(match store {
-            Store::S3(s3) => Place::Bucket(s3::connect(s3, self.limits, &self.regions).await?),
-            Store::Swift(swift) => Place::Bucket(swift::connect(swift, self.limits).await?),
+            Store::S3(s3) => Place::Bucket(self.s3.connect(s3, self.limits).await?),
+            Store::Swift(swift) => Place::Bucket(swift::connect(swift, self.limits, &self.trust).await?),
             Store::File(file) => Place::Directory(Directory::open(file, &self.allowed_file_roots, self.limits).await?),
         })
     }

@@ -9,7 +9,10 @@ mod parameters;
 
 use std::path::PathBuf;
 
-pub use destination::{Destination, DestinationEcho, FileStore, S3Addressing, S3Store, Store, SwiftStore};
+pub use destination::{
+    Destination, DestinationEcho, FileStore, S3Addressing, S3Checksum, S3Credentials, S3Encryption, S3Store, Store,
+    SwiftStore,
+};
 pub use draft::{DestinationDraft, Draft, ServiceDraft};
 pub use endpoint::complete as complete_endpoint;
 pub use faults::{Fault, Faults};
@@ -120,6 +123,9 @@ pub struct Service {
 pub struct RequestRules {
     /// Used when an S3 request names no endpoint; none means AWS.
     pub default_s3_endpoint: Option<String>,
+    /// The buckets that requests without keys may use with the agent's own credentials; none:
+    /// the operator does not allow that for any.
+    pub ambient_buckets: Option<Vec<String>>,
     /// The directories that `FILE` destinations may lie in; empty: the type is refused.
     pub allowed_file_roots: Vec<PathBuf>,
     /// The scripts move the bytes, whatever the request says.

@@ -6,7 +6,7 @@ use crate::{
     artifact::{ArtifactName, without_ending},
     job::{JobId, JobKey},
     plan::{Phase, Role, Transfer},
-    request::{JobRequest, Store, Work},
+    request::{JobRequest, S3Credentials, Store, Work},
     secret::Secret,
 };
 
@@ -283,15 +283,22 @@ fn destination_variables(store: &Store, swapped: bool) -> Vec<(&'static str, Str
             } else {
                 (endpoint, region)
             };
-            vec![
+            let (key, secret, token) = match &s3.credentials {
+                S3Credentials::Keys { key, secret, token } => (key.expose(), secret.expose(), token.as_ref()),
+                // The agent's own are for nobody else.
+                S3Credentials::Ambient => ("", "", None),
+            };
+            let mut variables = vec![
                 ("S3_BUCKET", s3.bucket.clone()),
                 ("S3_ENDPOINT", endpoint),
                 ("S3_REGION", region),
-                ("S3_AUTHKEY", s3.auth_key.expose().to_owned()),
-                ("S3_AUTHSECRET", s3.auth_secret.expose().to_owned()),
+                ("S3_AUTHKEY", key.to_owned()),
+                ("S3_AUTHSECRET", secret.to_owned()),
                 ("S3_SKIPSSL", s3.skip_ssl.to_string()),
                 ("S3_FILENAMEPREFIX", s3.prefix.clone()),
-            ]
+            ];
+            variables.extend(token.map(|token| ("S3_SESSIONTOKEN", token.expose().to_owned())));
+            variables
         }
         Store::Swift(swift) => vec![
             ("SWIFT_AUTHURL", swift.auth_url.clone()),
@@ -305,8 +312,23 @@ fn destination_variables(store: &Store, swapped: bool) -> Vec<(&'static str, Str
     }
 }
 
-/// Variables of the agent's own environment that no script inherits: its secrets.
-pub const NOT_INHERITED: &[&str] = &["client_username", "client_password"];
+/// Variables of the agent's own environment that no script inherits: its secrets, and the ways to them.
+pub const NOT_INHERITED: &[&str] = &[
+    "client_username",
+    "client_password",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+];
 
 #[cfg(test)]
 mod tests;

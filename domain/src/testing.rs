@@ -296,6 +296,7 @@ impl JobStore for FakeJobStore {
 pub fn open_rules() -> RequestRules {
     RequestRules {
         default_s3_endpoint: None,
+        ambient_buckets: None,
         allowed_file_roots: vec!["/".into()],
         skip_storage: false,
         name_pattern: NamePattern::default(),

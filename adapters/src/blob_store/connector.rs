@@ -33,6 +33,7 @@ use tokio::time::timeout;
 use super::{
     fault::{Answer, ConnectionFault, Fault},
     movement::Movement,
+    trust::CaCertificates,
 };
 
 /// Bodies are given to the connection in pieces of this size, so that their movement can be seen.
@@ -60,7 +61,7 @@ pub(super) struct Connector {
 
 impl Connector {
     /// A client for this endpoint. Reads the system's certificates, so it blocks.
-    pub(super) fn new(endpoint: &Url, answer_timeout: Duration) -> Result<Self, Fault> {
+    pub(super) fn new(endpoint: &Url, answer_timeout: Duration, trust: &CaCertificates) -> Result<Self, Fault> {
         // The HTTP client panics without a provider. If the program has chosen one, that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = reqwest::Client::builder()
@@ -72,8 +73,10 @@ impl Connector {
         if endpoint.scheme() == "http" {
             // Without this a machine that has no certificates could not use plain HTTP either.
             client = client.tls_certs_only([]);
+        } else {
+            client = client.tls_certs_merge(trust.all());
         }
-        if is_loopback(endpoint) {
+        if is_near(endpoint) {
             client = client.no_proxy();
         }
         let client = client.build().map_err(Fault::of_connection)?;
@@ -105,12 +108,13 @@ impl Connector {
     }
 }
 
-/// A proxy could not reach what is meant here.
-fn is_loopback(endpoint: &Url) -> bool {
+/// Whether it is this machine, or on its link, as the credentials services of clouds are. A proxy could
+/// not reach what is meant here.
+fn is_near(endpoint: &Url) -> bool {
     match endpoint.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback() || address.is_unicast_link_local(),
         None => false,
     }
 }

@@ -234,6 +234,8 @@ impl Failure {
     fn class(&self) -> Class {
         match &self.cause {
             Cause::Fault(Fault::Answer(answer)) => class_of_answer(answer),
+            Cause::Fault(Fault::Credentials { may_pass: true, .. }) => Class::Transient,
+            Cause::Fault(Fault::Credentials { may_pass: false, .. }) => Class::Denied,
             Cause::Fault(Fault::Connection { kind, .. }) => match kind {
                 ConnectionFault::Name
                 | ConnectionFault::Refused
@@ -306,6 +308,9 @@ impl fmt::Display for Failure {
                     (Some(_), _) | (None, None) => Ok(()),
                 }
             }
+            Cause::Fault(Fault::Credentials { text, .. }) => {
+                write!(f, "the agent's own credentials could not be had ({text})")
+            }
             Cause::Fault(Fault::Connection { kind, text }) => {
                 let what = match kind {
                     ConnectionFault::Name | ConnectionFault::Refused | ConnectionFault::Connect => "no connection",
@@ -366,6 +371,8 @@ fn class_of_answer(answer: &Answer) -> Class {
         501 | 505 => Class::Other,
         500..=599 => Class::Transient,
         404 => Class::Missing,
+        // Credentials of a session, which AWS refuses with a 400.
+        400 if ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"].contains(&code) => Class::Denied,
         401 | 403 => Class::Denied,
         _ => Class::Other,
     }

@@ -15,6 +15,14 @@ pub(super) enum Fault {
     /// The store answered, and the answer was not what was asked for.
     #[error("{0}")]
     Answer(Answer),
+    /// The agent's own credentials could not be had, and so nothing was asked.
+    #[error("{text}")]
+    Credentials {
+        /// Whether another try may help.
+        may_pass: bool,
+        /// What their source said.
+        text: String,
+    },
     /// There was no whole answer.
     #[error("{text}")]
     Connection {

@@ -1,71 +1,171 @@
 //! Buckets of S3.
 
+mod ambient;
 mod listing;
+mod objects;
 mod open_uploads;
 mod region;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::request::{S3Addressing, S3Store};
+use domain::{
+    request::{S3Addressing, S3Checksum, S3Credentials, S3Encryption, S3Store},
+    secret::Secret,
+};
 use object_store::{
-    RetryConfig,
-    aws::{AmazonS3Builder, AwsCredential},
+    ClientOptions, RetryConfig, StaticCredentialProvider,
+    aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider, Checksum},
 };
-use reqwest::Url;
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 
-use self::open_uploads::S3OpenUploads;
-pub(super) use self::region::Regions;
+pub use self::ambient::{AMBIENT_VARIABLES, AmbientCredentials};
+use self::{
+    ambient::{Ambient, can_be_sent},
+    objects::S3Objects,
+    open_uploads::S3OpenUploads,
+    region::Regions,
+};
 use super::{
-    Limits, bucket::Bucket, connector::Connector, failure::Failure, fault::is_region, local::blocking, movement::Stall,
+    Limits,
+    bucket::{Bucket, Objects},
+    connector::Connector,
+    failure::Failure,
+    fault::is_region,
+    local::blocking,
+    movement::Stall,
     parts::PartRules,
+    retry::Patience,
+    trust::CaCertificates,
 };
 
-/// Makes a client for the bucket, and looks its region up if the request named none.
-pub(super) async fn connect(store: &S3Store, limits: Limits, regions: &Regions) -> Result<Bucket, Failure> {
-    let credential = credential(store)?;
-    let endpoint = bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))?;
-    let connector = blocking(move || Connector::new(&endpoint, limits.answer)).await?;
+/// What connections to all buckets share.
+#[derive(Debug)]
+pub(super) struct S3Connections {
+    regions: Regions,
+    ambient: Ambient,
+    trust: CaCertificates,
+}
 
-    let region = match &store.region {
-        Some(region) => region.clone(),
-        None => {
-            let url = region::lookup_url(store, bucket_url(store, region::DEFAULT)?);
-            regions.look_up(&connector, &url, &credential, limits.answer).await
+impl S3Connections {
+    pub(super) fn new(trust: CaCertificates, ambient: Option<AmbientCredentials>) -> Self {
+        Self {
+            regions: Regions::default(),
+            ambient: Ambient::new(ambient),
+            trust,
         }
-    };
-    let endpoint = bucket_url(store, &region)?;
+    }
+
+    /// Makes a client for the bucket, and looks its region up if the request named none.
+    pub(super) async fn connect(&self, store: &S3Store, limits: Limits) -> Result<Bucket, Failure> {
+        if store.region.as_deref().is_some_and(|region| !is_region(region)) {
+            return Err(Failure::strange("the region is no name of a region"));
+        }
+        let credentials = self.credentials(store, limits).await?;
+        let endpoint = bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))?;
+        let trust = self.trust.clone();
+        let connector = blocking(move || Connector::new(&endpoint, limits.answer, &trust)).await?;
+
+        // A role's may be slow to come, and this is the moment to say so if they do not.
+        let patience = Patience::new(limits.retry);
+        let credential = patience.retry(async || Ok(credentials.get_credential().await?)).await?;
+        let region = match &store.region {
+            Some(region) => region.clone(),
+            None => {
+                let url = region::lookup_url(store, bucket_url(store, region::DEFAULT)?);
+                self.regions.look_up(&connector, &url, &credential, limits.answer).await
+            }
+        };
+        let url = bucket_url(store, &region)?;
+        let builder = builder(store, &url, &region).with_credentials(Arc::clone(&credentials));
+        let creating = builder.clone().with_http_connector(connector.creating_only()).build()?;
+        let builder = builder.with_http_connector(connector.clone());
+        let all_else = builder.clone().build()?;
+        let headers = headers_of_new_objects(store)?;
+        let objects: Arc<dyn Objects> = if headers.is_empty() {
+            Arc::new(all_else)
+        } else {
+            let options = ClientOptions::new().with_default_headers(headers);
+            let making = builder.with_client_options(options).build()?;
+            Arc::new(S3Objects { making, all_else })
+        };
+        Ok(Bucket {
+            stall: Arc::new(Stall::new(limits.stall, connector.transfer())),
+            open_uploads: Arc::new(S3OpenUploads {
+                credentials,
+                connector,
+                region,
+                url,
+                silence: limits.answer,
+            }),
+            objects,
+            creating: Arc::new(creating),
+            parts: PartRules::S3,
+            limits,
+        })
+    }
+
+    async fn credentials(&self, store: &S3Store, limits: Limits) -> Result<AwsCredentialProvider, Failure> {
+        match &store.credentials {
+            S3Credentials::Keys { key, secret, token } => {
+                let credential = credential(key, secret, token.as_ref())?;
+                Ok(Arc::new(StaticCredentialProvider::new(credential)))
+            }
+            S3Credentials::Ambient => self.ambient.provider(&store.bucket, limits.answer, &self.trust).await,
+        }
+    }
+}
+
+/// All that is the same for every request to the bucket.
+fn builder(store: &S3Store, url: &Url, region: &str) -> AmazonS3Builder {
     let builder = AmazonS3Builder::new()
-        .with_access_key_id(credential.key_id.clone())
-        .with_secret_access_key(credential.secret_key.clone())
         .with_bucket_name(&store.bucket)
-        .with_region(&region)
+        .with_region(region)
         // The whole address of the bucket, whichever style it is in, is taken as it is with this.
         .with_virtual_hosted_style_request(true)
         // TLS sees to it that nobody changes what is sent; without it the signature does.
-        .with_unsigned_payload(endpoint.scheme() == "https")
-        .with_endpoint(endpoint.as_str().trim_end_matches('/'))
+        .with_unsigned_payload(url.scheme() == "https")
+        .with_endpoint(url.as_str().trim_end_matches('/'))
         .with_retry(RetryConfig {
             // It would try again without regard to progress; we do so ourselves.
             max_retries: 0,
             retry_timeout: Duration::MAX,
             ..RetryConfig::default()
         });
-    let creating = builder.clone().with_http_connector(connector.creating_only()).build()?;
-    let objects = builder.with_http_connector(connector.clone()).build()?;
-    Ok(Bucket {
-        stall: Arc::new(Stall::new(limits.stall, connector.transfer())),
-        open_uploads: Arc::new(S3OpenUploads {
-            credentials: Arc::clone(objects.credentials()),
-            connector,
-            region,
-            url: endpoint,
-            silence: limits.answer,
-        }),
-        objects: Arc::new(objects),
-        creating: Arc::new(creating),
-        parts: PartRules::S3,
-        limits,
-    })
+    match store.checksum {
+        None => builder,
+        Some(S3Checksum::Crc64Nvme) => builder.with_checksum_algorithm(Checksum::CRC64NVME),
+        Some(S3Checksum::Sha256) => builder.with_checksum_algorithm(Checksum::SHA256),
+    }
+}
+
+/// How the store is to keep what is made.
+fn headers_of_new_objects(store: &S3Store) -> Result<HeaderMap, Failure> {
+    let mut wishes = Vec::new();
+    match &store.encryption {
+        None => {}
+        Some(S3Encryption::Aes256) => wishes.push(("x-amz-server-side-encryption", "AES256")),
+        Some(S3Encryption::Kms { key_id }) => {
+            wishes.push(("x-amz-server-side-encryption", "aws:kms"));
+            let header = "x-amz-server-side-encryption-aws-kms-key-id";
+            wishes.extend(key_id.as_deref().map(|id| (header, id)));
+        }
+    }
+    wishes.extend(
+        store
+            .storage_class
+            .as_deref()
+            .map(|class| ("x-amz-storage-class", class)),
+    );
+    let mut headers = HeaderMap::new();
+    for (name, value) in wishes {
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| Failure::strange(format!("{name} would hold a character that no header can")))?;
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(headers)
 }
 
 /// The bucket's address. `object_store` puts the bucket into the path of an endpoint, but not into
@@ -92,27 +192,23 @@ fn bucket_url(store: &S3Store, region: &str) -> Result<Url, Failure> {
 }
 
 /// The keys, which become part of a header.
-fn credential(store: &S3Store) -> Result<AwsCredential, Failure> {
-    let key_id = store.auth_key.expose();
-    if !key_id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::denied(
-            "authKey holds a character that no access key has; check for blanks and line ends",
-        ));
+fn credential(key: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCredential, Failure> {
+    let credential = AwsCredential {
+        key_id: key.expose().to_owned(),
+        secret_key: secret.expose().to_owned(),
+        token: token.map(|token| token.expose().to_owned()),
+    };
+    if can_be_sent(&credential) {
+        Ok(credential)
+    } else {
+        Err(Failure::denied(
+            "authKey or sessionToken holds a character that none has; check for blanks and line ends",
+        ))
     }
-    if store.region.as_deref().is_some_and(|region| !is_region(region)) {
-        return Err(Failure::strange("the region is no name of a region"));
-    }
-    Ok(AwsCredential {
-        key_id: key_id.to_owned(),
-        secret_key: store.auth_secret.expose().to_owned(),
-        token: None,
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::secret::Secret;
-
     use super::*;
 
     fn store(endpoint: Option<&str>, addressing: S3Addressing) -> S3Store {
@@ -121,8 +217,10 @@ mod tests {
             region: None,
             bucket: "b".to_owned(),
             addressing,
-            auth_key: Secret::new("key"),
-            auth_secret: Secret::new("secret"),
+            credentials: S3Credentials::keys("key", "secret"),
+            encryption: None,
+            storage_class: None,
+            checksum: None,
             prefix: String::new(),
             skip_ssl: false,
         }
@@ -158,10 +256,12 @@ mod tests {
 
     #[test]
     fn an_access_key_that_cannot_be_sent_is_refused() {
+        let good = Secret::new("good");
+        assert!(credential(&good, &good, Some(&good)).is_ok());
         for key in ["a b", "a\n", "ä"] {
-            let mut store = store(None, S3Addressing::Path);
-            store.auth_key = Secret::new(key);
-            assert!(credential(&store).is_err(), "{key:?}");
+            let bad = Secret::new(key);
+            assert!(credential(&bad, &good, None).is_err(), "{key:?}");
+            assert!(credential(&good, &good, Some(&bad)).is_err(), "{key:?}");
         }
     }
 }

@@ -45,6 +45,7 @@ use super::{
     movement::{Movement, Stall},
     parts::PartRules,
     retry::Patience,
+    trust::CaCertificates,
 };
 
 pub(super) use self::info::Bounds;
@@ -56,9 +57,9 @@ const MAX_CONTAINER_BYTES: usize = 256;
 const SEGMENTS_SUFFIX: &str = "_segments";
 
 /// Logs in, again and again if need be, and makes a bucket of the container.
-pub(super) async fn connect(store: &SwiftStore, limits: Limits) -> Result<Bucket, Failure> {
+pub(super) async fn connect(store: &SwiftStore, limits: Limits, trust: &CaCertificates) -> Result<Bucket, Failure> {
     let patience = Patience::new(limits.retry);
-    let swift = patience.retry(|| Swift::connect(store, limits.answer)).await?;
+    let swift = patience.retry(|| Swift::connect(store, limits.answer, trust)).await?;
     let bounds = patience.retry(|| swift.limits()).await?;
     Ok(Bucket {
         stall: Arc::new(Stall::new(limits.stall, swift.transfer())),
@@ -105,15 +106,17 @@ impl fmt::Display for Swift {
 impl Swift {
     /// Logs in, and makes a client for the container. `answer_timeout` is how long the servers may be
     /// silent.
-    async fn connect(store: &SwiftStore, answer_timeout: Duration) -> Result<Self, Failure> {
+    async fn connect(store: &SwiftStore, answer_timeout: Duration, trust: &CaCertificates) -> Result<Self, Failure> {
         let container = checked_container(&store.container_name)?;
         let login = Login::new(store)?;
         let url = login.url().clone();
-        let authority = blocking(move || Connector::new(&url, answer_timeout)).await?;
+        let trusted = trust.clone();
+        let authority = blocking(move || Connector::new(&url, answer_timeout, &trusted)).await?;
         let grant = login.authenticate(&authority.client(), answer_timeout).await?;
         // Its address, and with it whether certificates and proxies matter, may be another.
         let url = grant.account.url().clone();
-        let connector = blocking(move || Connector::new(&url, answer_timeout)).await?;
+        let trusted = trust.clone();
+        let connector = blocking(move || Connector::new(&url, answer_timeout, &trusted)).await?;
         Ok(Self(Arc::new(Inner {
             transfer: Arc::clone(connector.transfer()),
             session: Session::new(login, authority.client(), connector.client(), grant, answer_timeout),

@@ -3,6 +3,7 @@
 
 mod event;
 mod request;
+mod s3;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::plan::{FailurePolicy, Order, Phase, Step};

@@ -5,8 +5,11 @@ mod discarding;
 mod everywhere;
 mod halting;
 mod journal;
+mod s3_ambient;
 mod s3_downloads;
 mod s3_faults;
+mod s3_members;
+mod s3_tls;
 mod s3_uploads;
 mod scene;
 
@@ -20,8 +23,7 @@ use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
     ports::{BlobStore, BlobStoreError, Halt, Moved},
-    request::{FileStore, S3Addressing, S3Store, Store},
-    secret::Secret,
+    request::{FileStore, S3Addressing, S3Credentials, S3Store, Store},
 };
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -42,8 +44,10 @@ fn bucket_at(endpoint: String) -> S3Store {
         region: None,
         bucket: BUCKET.to_owned(),
         addressing: S3Addressing::Path,
-        auth_key: Secret::new(ACCESS_KEY),
-        auth_secret: Secret::new(SECRET_KEY),
+        credentials: S3Credentials::keys(ACCESS_KEY, SECRET_KEY),
+        encryption: None,
+        storage_class: None,
+        checksum: None,
         prefix: String::new(),
         skip_ssl: false,
     }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper::{
-    Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode,
     body::{Body, Frame, Incoming, SizeHint},
     server::conn::http1,
     service::service_fn,
@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     CutBody(u64),
     /// The answer lacks this header.
     Conceal(&'static str),
+    /// The answer has this header too.
+    Add(&'static str, &'static str),
 }
 
 #[derive(Debug)]
@@ -60,6 +62,9 @@ struct Rule {
 struct Script {
     rules: Mutex<Vec<Rule>>,
     requests: Mutex<Vec<String>>,
+    heads: Mutex<Vec<(String, HeaderMap)>>,
+    /// Of the requests that were answered here.
+    bodies: Mutex<Vec<String>>,
 }
 
 /// A proxy before one server. It ends when it is dropped.
@@ -104,6 +109,30 @@ impl FaultyProxy {
         });
     }
 
+    /// The values that a header had in the requests of that method, whose path and query contain that.
+    pub(crate) fn headers(&self, method: &str, part_of_target: &str, header: &str) -> Vec<Option<String>> {
+        let heads = self.script.heads.lock().unwrap();
+        let matches = |(request, _): &&(String, HeaderMap)| {
+            request.starts_with(&format!("{method} ")) && request.contains(part_of_target)
+        };
+        let value = |headers: &HeaderMap| Some(headers.get(header)?.to_str().unwrap().to_owned());
+        heads
+            .iter()
+            .filter(matches)
+            .map(|(_, headers)| value(headers))
+            .collect()
+    }
+
+    /// `METHOD path?query` of all requests.
+    pub(crate) fn all_requests(&self) -> Vec<String> {
+        self.script.requests.lock().unwrap().clone()
+    }
+
+    /// The bodies of the requests that were answered here, and did not come to the server.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.script.bodies.lock().unwrap().clone()
+    }
+
     /// How many requests of that method, whose path and query contain that, have come.
     pub(crate) fn requests(&self, method: &str, part_of_target: &str) -> usize {
         let requests = self.script.requests.lock().unwrap();
@@ -125,6 +154,8 @@ impl Script {
             .lock()
             .unwrap()
             .push(format!("{} {target}", request.method()));
+        let head = (format!("{} {target}", request.method()), request.headers().clone());
+        self.heads.lock().unwrap().push(head);
         let mut rules = self.rules.lock().unwrap();
         let applies = |rule: &&mut Rule| {
             rule.times > 0 && request.method() == rule.method && target.contains(&rule.part_of_target)
@@ -140,14 +171,14 @@ async fn pass(request: Request<Incoming>, server: SocketAddr, script: Arc<Script
     let fault = script.fault(&request);
     match fault {
         None => forward(request, server, u64::MAX).await,
-        Some(Fault::Answer(status, body)) => answer(request, status, body.to_owned()).await,
-        Some(Fault::Document(text)) => answer(request, 200, text).await,
+        Some(Fault::Answer(status, body)) => answer(request, &script, status, body.to_owned()).await,
+        Some(Fault::Document(text)) => answer(request, &script, 200, text).await,
         Some(Fault::Refuse(status, code)) => {
             let body = format!("<Error><Code>{code}</Code><Message>as planned</Message></Error>");
-            answer(request, status, body).await
+            answer(request, &script, status, body).await
         }
         Some(Fault::Redirect(location)) => {
-            let mut answer = answer(request, 307, String::new()).await?;
+            let mut answer = answer(request, &script, 307, String::new()).await?;
             answer.headers_mut().insert("location", location.parse().unwrap());
             Ok(answer)
         }
@@ -169,6 +200,11 @@ async fn pass(request: Request<Incoming>, server: SocketAddr, script: Arc<Script
             answer.headers_mut().remove(header);
             Ok(answer)
         }
+        Some(Fault::Add(header, value)) => {
+            let mut answer = forward(request, server, u64::MAX).await?;
+            answer.headers_mut().insert(header, value.parse().unwrap());
+            Ok(answer)
+        }
     }
 }
 
@@ -176,9 +212,19 @@ fn cut() -> io::Error {
     io::Error::other("cut as planned")
 }
 
-async fn answer(mut request: Request<Incoming>, status: u16, body: String) -> io::Result<Response<Answer>> {
+async fn answer(
+    mut request: Request<Incoming>,
+    script: &Script,
+    status: u16,
+    body: String,
+) -> io::Result<Response<Answer>> {
     // A client that is still sending would see a broken connection instead.
-    drain(request.body_mut()).await;
+    let sent = drain(request.body_mut()).await;
+    script
+        .bodies
+        .lock()
+        .unwrap()
+        .push(String::from_utf8_lossy(&sent).into_owned());
     let mut answer = Response::new(Answer::Whole(Some(body.into())));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
     Ok(answer)
@@ -194,9 +240,13 @@ async fn forward(request: Request<Incoming>, server: SocketAddr, body_bytes: u64
     Ok(answer.map(|body| Answer::Passed(body, body_bytes)))
 }
 
-async fn drain(body: &mut (impl Body + Unpin)) {
+async fn drain(body: &mut (impl Body<Data = Bytes> + Unpin)) -> Vec<u8> {
+    let mut all = Vec::new();
     let mut frames = futures_util::stream::poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
-    while let Some(Ok(_)) = frames.next().await {}
+    while let Some(Ok(frame)) = frames.next().await {
+        all.extend(frame.into_data().unwrap_or_default());
+    }
+    all
 }
 
 enum Answer {

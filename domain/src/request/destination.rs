@@ -1,7 +1,10 @@
 //! Where artifacts go and come from.
 
+mod s3;
+
 use std::{fmt, path::PathBuf};
 
+pub use self::s3::{S3Addressing, S3Checksum, S3Credentials, S3Encryption, S3Store};
 use crate::secret::Secret;
 
 /// A place for artifacts: the store itself, and what of it is shown to clients.
@@ -65,7 +68,7 @@ impl Store {
     #[must_use]
     pub fn secrets(&self) -> Vec<&Secret> {
         match self {
-            Self::S3(s3) => vec![&s3.auth_key, &s3.auth_secret],
+            Self::S3(s3) => s3.credentials.secrets(),
             Self::Swift(swift) => vec![&swift.password],
             Self::File(_) => Vec::new(),
         }
@@ -73,10 +76,7 @@ impl Store {
 
     pub(super) fn remove_secrets(&mut self) {
         match self {
-            Self::S3(s3) => {
-                s3.auth_key = Secret::default();
-                s3.auth_secret = Secret::default();
-            }
+            Self::S3(s3) => s3.credentials.remove_secrets(),
             Self::Swift(swift) => swift.password = Secret::default(),
             Self::File(_) => {}
         }
@@ -97,36 +97,6 @@ impl fmt::Display for Store {
             Self::File(file) => write!(f, "directory {:?}", file.path),
         }
     }
-}
-
-/// How a bucket is named in a URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum S3Addressing {
-    /// `https://endpoint/bucket/key`
-    Path,
-    /// `https://bucket.endpoint/key`
-    VirtualHosted,
-}
-
-/// An S3 bucket and the keys to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct S3Store {
-    /// A URL with its scheme; none means AWS.
-    pub endpoint: Option<String>,
-    /// None: to be looked up at the store.
-    pub region: Option<String>,
-    /// The bucket's name.
-    pub bucket: String,
-    /// How it is named in URLs.
-    pub addressing: S3Addressing,
-    /// The access key id.
-    pub auth_key: Secret,
-    /// The secret access key.
-    pub auth_secret: Secret,
-    /// Stands before the file name in the key.
-    pub prefix: String,
-    /// The request's `skipSSL`, for scripts that move the bytes themselves.
-    pub skip_ssl: bool,
 }
 
 /// A Swift container and the account that may use it.

@@ -38,6 +38,16 @@ pub struct DestinationDraft {
     pub auth_key: Option<Secret>,
     /// `authSecret`
     pub auth_secret: Option<Secret>,
+    /// `sessionToken`, of S3
+    pub session_token: Option<Secret>,
+    /// `sse`, of S3
+    pub sse: Option<String>,
+    /// `sseKmsKeyId`, of S3
+    pub sse_kms_key_id: Option<String>,
+    /// `storageClass`, of S3
+    pub storage_class: Option<String>,
+    /// `checksum`, of S3
+    pub checksum: Option<String>,
     /// `pathStyle`
     pub path_style: Option<bool>,
     /// `skipSSL`

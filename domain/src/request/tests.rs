@@ -1,3 +1,5 @@
+mod s3;
+
 use super::*;
 use crate::testing::{draft, open_rules};
 

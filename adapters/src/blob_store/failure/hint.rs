@@ -1,9 +1,11 @@
 //! What people may check when a request to a store failed.
 
-use domain::request::Store;
+use domain::request::{S3Credentials, S3Store, Store};
 
 use super::Action;
 use crate::blob_store::fault::{Answer, ConnectionFault, Fault};
+
+const OWN_CREDENTIALS: &str = "check the agent's own credentials: the AWS_* variables of its environment, or its role";
 
 /// What the members of a request are called that say who may do what where.
 struct Words {
@@ -36,18 +38,40 @@ impl Words {
 
 /// What to check.
 pub(super) fn hint(fault: &Fault, action: Action, store: &Store) -> Option<String> {
+    let is_ambient = matches!(
+        store,
+        Store::S3(S3Store {
+            credentials: S3Credentials::Ambient,
+            ..
+        })
+    );
+    let hint = hint_for_fault(fault, action, &Words::of(store))?;
+    // The request has no keys that could be checked.
+    let is_about_keys = ["authKey", "authSecret", "sessionToken"]
+        .iter()
+        .any(|key| hint.contains(key));
+    if is_ambient && is_about_keys {
+        Some(format!("{OWN_CREDENTIALS}, and what they may do with this bucket"))
+    } else {
+        Some(hint)
+    }
+}
+
+fn hint_for_fault(fault: &Fault, action: Action, words: &Words) -> Option<String> {
     let hint = match fault {
-        Fault::Answer(answer) => return hint_for_answer(answer, action, &Words::of(store)),
+        Fault::Answer(answer) => return hint_for_answer(answer, action, words),
+        Fault::Credentials { .. } => OWN_CREDENTIALS,
         Fault::Connection { kind, text } => match kind {
             ConnectionFault::Name => "check the endpoint's host name and this machine's name servers",
             ConnectionFault::Refused | ConnectionFault::Connect => "check the endpoint's host and port, and firewalls",
             ConnectionFault::Certificate => {
-                "check that the endpoint's host name is the certificate's, and that this machine trusts its CA"
+                "check that the endpoint's host name is the certificate's, and that this machine trusts its CA, or else \
+                 s3_ca_certificate names it"
             }
             ConnectionFault::Tls => "check that the endpoint speaks https; if it is plain http, say so with http://",
             ConnectionFault::Silence | ConnectionFault::Broken => "check the network and the store's health",
             ConnectionFault::Request if text.contains("CA cert") => {
-                "install the CA certificates of this machine's system, or name a file of them in SSL_CERT_FILE"
+                "install the CA certificates of this machine's system, or name a file of them in s3_ca_certificate"
             }
             ConnectionFault::Request => "check the endpoint",
         },
@@ -65,6 +89,15 @@ fn hint_for_answer(answer: &Answer, action: Action, words: &Words) -> Option<Str
         ("SignatureDoesNotMatch", _) => "check authSecret: it does not belong to authKey",
         ("InvalidAccessKeyId", _) => "check authKey: the store does not know it",
         ("RequestTimeTooSkewed", _) => "check this machine's clock: it and the store's differ",
+        ("ExpiredToken" | "TokenRefreshRequired", _) => {
+            "check sessionToken: it has expired, send a fresh one with its keys"
+        }
+        ("InvalidToken", _) => "check sessionToken: it does not belong to authKey, or the store knows no sessions",
+        ("InvalidStorageClass", _) => "check storageClass: the store does not know it",
+        (code, _) if code.starts_with("KMS.") => "check sseKmsKeyId, and that the keys of the request may use it",
+        ("NotImplemented", _) if action == Action::Upload => {
+            "the store does not know such a request; leave checksum, sse and storageClass out if they are there"
+        }
         ("NoSuchBucket" | "InvalidBucketName", _) => "check bucket and endpoint",
         ("NoSuchKey", _) => "check filename and filenamePrefix",
         ("AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect", _) | (_, 300..=399) => {

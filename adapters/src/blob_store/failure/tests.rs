@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use domain::{
-    request::{FileStore, S3Addressing, S3Store},
+    request::{FileStore, S3Addressing, S3Credentials, S3Store},
     secret::Secret,
 };
 
@@ -13,8 +13,14 @@ fn bucket() -> Store {
         region: None,
         bucket: "b".to_owned(),
         addressing: S3Addressing::Path,
-        auth_key: Secret::new("the-access-key"),
-        auth_secret: Secret::new("the-secret"),
+        credentials: S3Credentials::Keys {
+            key: Secret::new("the-access-key"),
+            secret: Secret::new("the-secret"),
+            token: Some(Secret::new("the-session-token")),
+        },
+        encryption: None,
+        storage_class: None,
+        checksum: None,
         prefix: "pre/".to_owned(),
         skip_ssl: false,
     })
@@ -51,16 +57,19 @@ fn a_status_without_a_code_gets_its_reason() {
 
 #[test]
 fn secrets_that_a_store_repeats_are_not_shown() {
-    let text = told(answer(403, "X", "the-access-key and the-secret"), Action::Upload).to_string();
-    assert!(text.contains("(<redacted> and <redacted>)"), "{text}");
+    let text = told(
+        answer(403, "X", "the-access-key, the-session-token and the-secret"),
+        Action::Upload,
+    )
+    .to_string();
+    assert!(text.contains("(<redacted>, <redacted> and <redacted>)"), "{text}");
 }
 
 #[test]
 fn a_text_stays_readable_whatever_short_keys_were_sent() {
     let mut store = bucket();
     if let Store::S3(s3) = &mut store {
-        s3.auth_key = Secret::new("k");
-        s3.auth_secret = Secret::new("s");
+        s3.credentials = S3Credentials::keys("k", "s");
     }
     let failure = Failure::no_object();
     let text = failure

@@ -102,7 +102,7 @@ async fn ask(connector: &Connector, url: &Url, credential: &AwsCredential) -> Op
         // A bucket of another region is told of in the refusal.
         Err(error) => match Fault::in_chain(&error)? {
             Fault::Answer(answer) => answer.region.clone(),
-            Fault::Connection { .. } => None,
+            Fault::Connection { .. } | Fault::Credentials { .. } => None,
         },
     }
 }
@@ -119,7 +119,7 @@ fn region_of(body: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{request::S3Addressing, secret::Secret};
+    use domain::request::{S3Addressing, S3Credentials};
 
     use super::*;
 
@@ -152,8 +152,10 @@ mod tests {
             region: None,
             bucket: "b".to_owned(),
             addressing: S3Addressing::Path,
-            auth_key: Secret::default(),
-            auth_secret: Secret::default(),
+            credentials: S3Credentials::Ambient,
+            encryption: None,
+            storage_class: None,
+            checksum: None,
             prefix: String::new(),
             skip_ssl: false,
         };

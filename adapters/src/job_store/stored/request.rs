@@ -4,15 +4,12 @@ use domain::{
     artifact::Expected,
     job::JobId,
     plan::Transfer,
-    request::{
-        Destination, DestinationEcho, FileStore, JobRequest, Parameter, S3Addressing, S3Store, Service, Store,
-        SwiftStore, Work,
-    },
+    request::{Destination, DestinationEcho, FileStore, JobRequest, Parameter, Service, Store, SwiftStore, Work},
     secret::Secret,
 };
 use serde::{Deserialize, Serialize};
 
-use super::event::StoredPath;
+use super::{event::StoredPath, s3::StoredS3};
 
 /// [`JobRequest`]
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,8 +27,8 @@ pub(in super::super) struct StoredRequest {
 }
 
 /// A secret; it is empty in what is not encrypted.
-#[derive(Serialize, Deserialize)]
-struct Hidden(String);
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Hidden(String);
 
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -82,16 +79,7 @@ struct StoredService {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredStore {
-    S3 {
-        endpoint: Option<String>,
-        region: Option<String>,
-        bucket: String,
-        addressing: StoredAddressing,
-        auth_key: Hidden,
-        auth_secret: Hidden,
-        prefix: String,
-        skip_ssl: bool,
-    },
+    S3(StoredS3),
     Swift {
         auth_url: String,
         domain: String,
@@ -105,13 +93,6 @@ enum StoredStore {
     File {
         path: StoredPath,
     },
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredAddressing {
-    Path,
-    VirtualHosted,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -229,28 +210,7 @@ impl TryFrom<StoredRequest> for JobRequest {
 impl From<&Store> for StoredStore {
     fn from(store: &Store) -> Self {
         match store {
-            Store::S3(S3Store {
-                endpoint,
-                region,
-                bucket,
-                addressing,
-                auth_key,
-                auth_secret,
-                prefix,
-                skip_ssl,
-            }) => Self::S3 {
-                endpoint: endpoint.clone(),
-                region: region.clone(),
-                bucket: bucket.clone(),
-                addressing: match addressing {
-                    S3Addressing::Path => StoredAddressing::Path,
-                    S3Addressing::VirtualHosted => StoredAddressing::VirtualHosted,
-                },
-                auth_key: auth_key.into(),
-                auth_secret: auth_secret.into(),
-                prefix: prefix.clone(),
-                skip_ssl: *skip_ssl,
-            },
+            Store::S3(s3) => Self::S3(s3.into()),
             Store::Swift(SwiftStore {
                 auth_url,
                 domain,
@@ -278,28 +238,7 @@ impl From<&Store> for StoredStore {
 impl From<StoredStore> for Store {
     fn from(store: StoredStore) -> Self {
         match store {
-            StoredStore::S3 {
-                endpoint,
-                region,
-                bucket,
-                addressing,
-                auth_key,
-                auth_secret,
-                prefix,
-                skip_ssl,
-            } => Self::S3(S3Store {
-                endpoint,
-                region,
-                bucket,
-                addressing: match addressing {
-                    StoredAddressing::Path => S3Addressing::Path,
-                    StoredAddressing::VirtualHosted => S3Addressing::VirtualHosted,
-                },
-                auth_key: auth_key.into(),
-                auth_secret: auth_secret.into(),
-                prefix,
-                skip_ssl,
-            }),
+            StoredStore::S3(s3) => Self::S3(s3.into()),
             StoredStore::Swift {
                 auth_url,
                 domain,

@@ -38,7 +38,7 @@ fn requests() -> Vec<domain::request::JobRequest> {
         for transfer in [Transfer::ByAgent, Transfer::ByScripts] {
             all.push(request(kind, "j", transfer));
         }
-        for shape in ["FILE", "SWIFT", "virtual"] {
+        for shape in ["FILE", "SWIFT", "virtual", "session", "ambient"] {
             let mut draft = draft(kind, "j");
             draft.skip_storage = Some(shape == "SWIFT");
             let destination = &mut draft.destination;
@@ -61,17 +61,24 @@ fn requests() -> Vec<domain::request::JobRequest> {
                     destination.username = Some("swift-user".to_owned());
                     destination.password = Some(Secret::new("swift-SECRET"));
                 }
+                "session" => {
+                    destination.session_token = Some(Secret::new("token-SECRET"));
+                    destination.sse = Some("aws:kms".to_owned());
+                    destination.storage_class = Some("STANDARD_IA".to_owned());
+                    destination.checksum = Some("sha256".to_owned());
+                }
+                "ambient" => (destination.auth_key, destination.auth_secret) = (None, None),
                 _ => {
                     destination.endpoint = Some("http://s3.example.org".to_owned());
                     destination.path_style = Some(false);
                     destination.region = None;
                 }
             }
-            all.push(
-                draft
-                    .check(&domain::testing::open_rules(), domain::request::Faults::default())
-                    .unwrap(),
-            );
+            let rules = domain::request::RequestRules {
+                ambient_buckets: Some(vec!["bucket".to_owned()]),
+                ..domain::testing::open_rules()
+            };
+            all.push(draft.check(&rules, domain::request::Faults::default()).unwrap());
         }
     }
     all

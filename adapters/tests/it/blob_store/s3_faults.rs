@@ -5,8 +5,7 @@ use std::time::Duration;
 use domain::{
     artifact::ObjectKey,
     ports::{BlobStore, BlobStoreError, Halt},
-    request::Store,
-    secret::Secret,
+    request::{S3Credentials, Store},
 };
 
 use super::{
@@ -16,7 +15,10 @@ use super::{
     scene::{IMPATIENT, PATIENT, Scene},
     until, upload,
 };
-use crate::{faulty::Fault, s3_server::SECRET_KEY};
+use crate::{
+    faulty::Fault,
+    s3_server::{ACCESS_KEY, SECRET_KEY},
+};
 
 #[tokio::test]
 async fn the_prefix_is_part_of_the_key() {
@@ -36,7 +38,7 @@ async fn the_prefix_is_part_of_the_key() {
 async fn a_wrong_secret_is_told_and_not_tried_again() {
     let scene = Scene::new().await;
     let mut bucket = scene.bucket();
-    bucket.auth_secret = Secret::new("wrong-secret");
+    bucket.credentials = S3Credentials::keys(ACCESS_KEY, "wrong-secret");
     let store = Store::S3(bucket);
     let blobs = patient(PATIENT);
     for error in [

@@ -35,19 +35,24 @@ impl Check {
         for (path, text) in [
             ("destination.filename", &draft.filename),
             ("destination.username", &draft.username),
+            ("destination.sse", &draft.sse),
+            ("destination.sseKmsKeyId", &draft.sse_kms_key_id),
+            ("destination.storageClass", &draft.storage_class),
+            ("destination.checksum", &draft.checksum),
         ] {
             self.optional(path, text.clone());
         }
         for (path, secret) in [
             ("destination.authKey", &draft.auth_key),
             ("destination.authSecret", &draft.auth_secret),
+            ("destination.sessionToken", &draft.session_token),
             ("destination.password", &draft.password),
         ] {
             self.secret(path, secret.clone());
         }
         let store = match kind.as_str() {
             "" => return None,
-            "S3" => Store::S3(self.s3(draft, rules, skip_ssl)),
+            "S3" => Store::S3(self.s3(draft, rules, skip_ssl, transfer)),
             "SWIFT" => Store::Swift(self.swift(draft)),
             "FILE" => Store::File(self.file(draft, rules)),
             _ => {

@@ -19,6 +19,7 @@ use super::{
     PATIENCE, path,
 };
 use crate::blob_store::failure::Failure;
+use crate::blob_store::trust::CaCertificates;
 
 const VARIABLE: &str = "OSB_TEST_SWIFT_FACTS";
 const KEY: &str = "dir/a b%20#+~?&=ü😀.tar.gz";
@@ -81,7 +82,9 @@ impl Facts {
 async fn containers(facts: &Facts) -> Vec<Swift> {
     let mut all = Vec::new();
     for store in [facts.keystone(), facts.v1()] {
-        let swift = Swift::connect(&store, PATIENCE).await.expect("the login is right");
+        let swift = Swift::connect(&store, PATIENCE, &CaCertificates::default())
+            .await
+            .expect("the login is right");
         let make = Ask::new(Method::PUT, swift.account().container(swift.container()));
         swift.execute(&make).await.expect("a container can be made");
         all.push(swift);
@@ -325,14 +328,19 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
             password: Secret::new("a-wrong-password"),
             ..store.clone()
         };
-        let text = Swift::connect(&wrong, PATIENCE).await.unwrap_err().to_string();
+        let text = Swift::connect(&wrong, PATIENCE, &CaCertificates::default())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             text.contains("401") && text.contains("check username, password"),
             "{text}"
         );
 
         // Nobody has made this container.
-        let swift = Swift::connect(&store, PATIENCE).await.unwrap();
+        let swift = Swift::connect(&store, PATIENCE, &CaCertificates::default())
+            .await
+            .unwrap();
         let put = swift
             .put_opts(&path(KEY), "x".into(), PutMode::Create.into())
             .await
@@ -348,11 +356,17 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
         project_name: "nowhere".to_owned(),
         ..facts.keystone()
     };
-    let text = Swift::connect(&wrong_project, PATIENCE).await.unwrap_err().to_string();
+    let text = Swift::connect(&wrong_project, PATIENCE, &CaCertificates::default())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("check username, password, project_name"), "{text}");
     let mut nowhere = facts.keystone();
     nowhere.region = Some("Nowhere".to_owned());
-    let text = Swift::connect(&nowhere, PATIENCE).await.unwrap_err().to_string();
+    let text = Swift::connect(&nowhere, PATIENCE, &CaCertificates::default())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("but in \"RegionOne\""), "{text}");
 
     // A user of the project who may not use its containers.
@@ -361,7 +375,9 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
         password: Secret::new(facts.get("SWIFT_READER_PASSWORD")),
         ..facts.keystone()
     };
-    let swift = Swift::connect(&reader, PATIENCE).await.unwrap();
+    let swift = Swift::connect(&reader, PATIENCE, &CaCertificates::default())
+        .await
+        .unwrap();
     let refused = swift.put_opts(&path(KEY), "x".into(), PutMode::Create.into()).await;
     assert!(matches!(refused, Err(Error::PermissionDenied { .. })), "{refused:?}");
 }

@@ -16,6 +16,7 @@ use super::{
     store,
 };
 use crate::blob_store::failure::Failure;
+use crate::blob_store::trust::CaCertificates;
 
 const REQUESTS: usize = 8;
 
@@ -136,7 +137,9 @@ async fn v1_is_asked_for_a_token_that_is_new() {
         _ => Reply::new(204, ""),
     })
     .await;
-    let swift = Swift::connect(&store(fake.url("/auth/v1.0")), PATIENCE).await.unwrap();
+    let swift = Swift::connect(&store(fake.url("/auth/v1.0")), PATIENCE, &CaCertificates::default())
+        .await
+        .unwrap();
     swift.0.session.spoil_token().await;
     swift.execute(&swift.object(Method::GET, "k")).await.unwrap();
     let seen = fake.seen();
