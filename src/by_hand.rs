@@ -115,7 +115,12 @@ async fn without_agent(directory: &Path, key: &JobKey, question: &Question) -> R
     config.state_directory = directory.to_owned();
     config.records.directory = directory.to_owned();
     let store = open(config.records.clone())?;
-    let service = serve::service(&config, Arc::new(store));
+    // To unlock needs no store: certificates that cannot be read must not be in its way.
+    let trust = config.ca_certificates().unwrap_or_else(|faults| {
+        eprintln!("warning: {faults}");
+        Default::default()
+    });
+    let service = serve::service(&config, trust, Arc::new(store));
     service.recover_only(key).await.map_err(|error| error.to_string())?;
     if service.at_work().is_empty() {
         return Ok(answer(question, &service).await);

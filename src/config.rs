@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use adapters::{job_store::FileJobStoreSettings, process::Interpreter};
+use adapters::{
+    blob_store::{AMBIENT_VARIABLES, AmbientCredentials, CaCertificates},
+    job_store::FileJobStoreSettings,
+    process::Interpreter,
+};
 use domain::{
     artifact::NamePattern,
     plan::{FailurePolicy, Order},
@@ -44,6 +48,9 @@ pub(crate) const NAMES: &[&str] = &[
     "concurrent_restores",
     "skip_storage",
     "default_s3_endpoint",
+    "s3_ca_certificate",
+    "allow_ambient_credentials",
+    "ambient_buckets",
     "allowed_file_roots",
     "backup_name",
     "script_arguments",
@@ -57,6 +64,7 @@ pub(crate) const NAMES: &[&str] = &[
     "min_free_space",
     "transfer_retry_timeout",
     "transfer_stall_timeout",
+    "transfer_memory",
     "phase_timeout",
     "max_lock_time",
     "terminate_grace",
@@ -83,6 +91,9 @@ pub(crate) struct Config {
     pub(crate) allowed_to_delete_files: bool,
     pub(crate) transfer_retry_timeout: Duration,
     pub(crate) transfer_stall_timeout: Duration,
+    pub(crate) transfer_memory: u64,
+    s3_ca_certificate: Option<PathBuf>,
+    pub(crate) ambient: Option<AmbientCredentials>,
     pub(crate) terminate_grace: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) records: FileJobStoreSettings,
@@ -135,6 +146,8 @@ impl Config {
         let default_s3_endpoint = vars.optional("default_s3_endpoint", |text| {
             complete_endpoint(text, false).map(|_| text.to_owned())
         });
+        let s3_ca_certificate = vars.directory("s3_ca_certificate");
+        let ambient = ambient(&mut vars, &look_up);
         let allowed_file_roots = vars.parsed("allowed_file_roots", "", values::absolute_paths);
         let name_pattern = vars.parsed("backup_name", "seed", |text| {
             NamePattern::parse(text).map_err(|error| error.to_string())
@@ -156,6 +169,7 @@ impl Config {
         let swapped = vars.parsed("swap_s3_endpoint_and_region", "false", values::boolean);
         let transfer_retry_timeout = vars.parsed("transfer_retry_timeout", "3m", values::duration);
         let transfer_stall_timeout = vars.parsed("transfer_stall_timeout", "5m", values::duration);
+        let transfer_memory = vars.parsed("transfer_memory", "32MiB", values::transfer_memory);
         let times = TimeLimits {
             phase_timeout: vars.optional("phase_timeout", values::duration),
             max_lock_time: vars.optional("max_lock_time", values::duration),
@@ -197,6 +211,8 @@ impl Config {
             allowed_to_delete_files,
             transfer_retry_timeout,
             transfer_stall_timeout,
+            transfer_memory,
+            s3_ca_certificate,
             terminate_grace,
             drain_timeout,
             records,
@@ -204,11 +220,13 @@ impl Config {
             state_directory,
             rules: RequestRules {
                 default_s3_endpoint,
+                ambient_buckets: ambient.as_ref().map(|ambient| ambient.buckets.clone()),
                 allowed_file_roots,
                 skip_storage,
                 name_pattern: name_pattern.clone(),
                 agent_variables: NAMES.to_vec(),
             },
+            ambient,
             service: ServiceSettings {
                 limits,
                 policy,
@@ -225,6 +243,40 @@ impl Config {
             summary,
         })
     }
+
+    /// Reads the CA certificates of stores.
+    ///
+    /// # Errors
+    ///
+    /// If the file is not what it should be.
+    pub(crate) fn ca_certificates(&self) -> Result<CaCertificates, ConfigFaults> {
+        match &self.s3_ca_certificate {
+            None => Ok(CaCertificates::default()),
+            Some(path) => CaCertificates::read(path)
+                .map_err(|problem| ConfigFaults(vec![format!("s3_ca_certificate {} {problem}", path.display())])),
+        }
+    }
+}
+
+/// What the agent may do in its own name; none if it may not.
+fn ambient(vars: &mut Variables<'_>, look_up: &impl Fn(&str) -> Option<OsString>) -> Option<AmbientCredentials> {
+    let is_allowed = vars.parsed("allow_ambient_credentials", "false", values::boolean);
+    let buckets = vars.parsed("ambient_buckets", "", values::buckets);
+    if !is_allowed {
+        return None;
+    }
+    if buckets.is_empty() {
+        vars.fault(
+            "ambient_buckets",
+            "is required with allow_ambient_credentials=true: the buckets, with commas between them",
+        );
+    }
+    // They are AWS's, and not of this configuration.
+    let variable = |name: &&'static str| Some((*name, Secret::new(look_up(name)?.into_string().ok()?)));
+    Some(AmbientCredentials {
+        variables: AMBIENT_VARIABLES.iter().filter_map(variable).collect(),
+        buckets,
+    })
 }
 
 /// Where the agent's own files are, for commands that need nothing else of the configuration.

@@ -8,6 +8,7 @@ mod serve;
 
 use std::{process::ExitCode, time::Duration};
 
+use adapters::blob_store::CaCertificates;
 use clap::Parser;
 use cli::{Cli, Command};
 use config::Config;
@@ -20,8 +21,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match Cli::parse().command.unwrap_or(Command::Serve) {
-        Command::Serve => with_config(|config| run(serve::serve(config))),
-        Command::CheckConfig => with_config(|config| {
+        Command::Serve => with_config(|config, trust| run(serve::serve(config, trust))),
+        Command::CheckConfig => with_config(|config, _| {
             show(&config);
             ExitCode::SUCCESS
         }),
@@ -31,9 +32,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_config(then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match Config::parse(|name| std::env::var_os(name)) {
-        Ok(config) => then(config),
+fn with_config(then: impl FnOnce(Config, CaCertificates) -> ExitCode) -> ExitCode {
+    let config = Config::parse(|name| std::env::var_os(name));
+    match config.and_then(|config| Ok((config.ca_certificates()?, config))) {
+        Ok((trust, config)) => then(config, trust),
         Err(faults) => {
             eprintln!("{faults}");
             ExitCode::from(USAGE)

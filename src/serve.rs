@@ -3,7 +3,7 @@
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::{
-    blob_store::{ObjectBlobStore, TransferSettings},
+    blob_store::{CaCertificates, ObjectBlobStore, TransferSettings},
     control::ControlSocket,
     http::{Credentials, HttpContext, HttpLimits, HttpServer},
     job_store::{FileJobStore, LoggedJobStore},
@@ -29,7 +29,7 @@ const LAST_MARGIN: Duration = Duration::from_secs(2);
 const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Serves until a signal says to stop and the jobs at work have ended.
-pub(crate) async fn serve(config: Config) -> ExitCode {
+pub(crate) async fn serve(config: Config, trust: CaCertificates) -> ExitCode {
     let filter = EnvFilter::new(&config.log_filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -38,7 +38,7 @@ pub(crate) async fn serve(config: Config) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match try_serve(config).await {
+    match try_serve(config, trust).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             tracing::error!("the agent could not start: {problem}");
@@ -47,7 +47,7 @@ pub(crate) async fn serve(config: Config) -> ExitCode {
     }
 }
 
-async fn try_serve(config: Config) -> Result<(), String> {
+async fn try_serve(config: Config, trust: CaCertificates) -> Result<(), String> {
     make_directories(&config)?;
     // Before the first job could be accepted, so that no signal ends the agent unseen.
     let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
@@ -55,7 +55,7 @@ async fn try_serve(config: Config) -> Result<(), String> {
     let server = HttpServer::bind(config.address)
         .await
         .map_err(|error| format!("the address {} cannot be listened on: {error}", config.address))?;
-    let service = service(&config, Arc::new(store));
+    let service = service(&config, trust, Arc::new(store));
     serve_control_socket(&config, &service);
     let patience = StopPatience::of(&config);
     let recovered = service.recover().await;
@@ -75,7 +75,7 @@ async fn try_serve(config: Config) -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn service(config: &Config, store: Arc<dyn JobStore>) -> JobService {
+pub(crate) fn service(config: &Config, trust: CaCertificates, store: Arc<dyn JobStore>) -> JobService {
     let directories = config.service.scripts.directories.clone();
     let is_inherited = |name: &std::ffi::OsStr| NOT_INHERITED.iter().all(|secret| name != *secret);
     let ports = Ports {
@@ -89,8 +89,10 @@ pub(crate) fn service(config: &Config, store: Arc<dyn JobStore>) -> JobService {
         blobs: Arc::new(ObjectBlobStore::new(TransferSettings {
             retry_timeout: config.transfer_retry_timeout,
             stall_timeout: config.transfer_stall_timeout,
+            memory_bytes: config.transfer_memory,
             allowed_file_roots: config.rules.allowed_file_roots.clone(),
-            ..TransferSettings::default()
+            ca_certificates: trust,
+            ambient: config.ambient.clone(),
         })),
         jobs: Arc::new(LoggedJobStore::new(store)),
         workspace: Arc::new(LocalWorkspace::new(WorkspaceSettings {

@@ -113,6 +113,7 @@ fn records(place: &Path) -> FileJobStoreSettings {
 fn rules() -> RequestRules {
     RequestRules {
         default_s3_endpoint: None,
+        ambient_buckets: None,
         allowed_file_roots: Vec::new(),
         skip_storage: false,
         name_pattern: NamePattern::default(),
@@ -156,7 +157,7 @@ fn service(place: &Path, store: Arc<dyn JobStore>) -> JobService {
             memory_bytes: 32 << 20,
             retry_timeout: std::time::Duration::from_secs(180),
             stall_timeout: std::time::Duration::from_secs(300),
-            allowed_file_roots: Vec::new(),
+            ..TransferSettings::default()
         })),
         jobs: Arc::new(LoggedJobStore::new(store)),
         workspace: Arc::new(LocalWorkspace::new(WorkspaceSettings {

@@ -30,6 +30,8 @@ fn defaults_are_those_of_the_readme() {
     assert_eq!(config.service.policy, FailurePolicy::default());
     assert_eq!(config.service.name_pattern, NamePattern::default());
     assert_eq!(config.service.scripts.arguments, ArgumentStyle::Latest);
+    assert_eq!(config.transfer_memory, 32 * 1024 * 1024);
+    assert_eq!(config.rules.ambient_buckets, None);
     assert!(!config.rules.skip_storage);
     assert!(config.rules.allowed_file_roots.is_empty());
 }
@@ -46,6 +48,11 @@ fn good_values_are_taken() {
         ("max_job_number", "1"),
         ("max_queued_jobs", "0"),
         ("default_s3_endpoint", "s3.example.org"),
+        ("transfer_memory", "16MiB"),
+        ("transfer_memory", "1GiB"),
+        ("s3_ca_certificate", "/not/read/here"),
+        ("allow_ambient_credentials", "false"),
+        ("ambient_buckets", "a, b.c,d-e_f,"),
         ("allowed_file_roots", "/a:/b"),
         ("backup_name", "{database}"),
         ("script_arguments", "none"),
@@ -56,6 +63,24 @@ fn good_values_are_taken() {
     ] {
         assert!(parse(&[(name, value)]).is_ok(), "{name}={value}");
     }
+}
+
+#[test]
+fn the_agents_own_credentials_are_allowed_only_for_buckets_that_are_listed() {
+    let listed = ("ambient_buckets", "a, b");
+    let aws = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let config = parse(&[listed, aws[0], aws[1]]).expect("a good configuration");
+    assert!(config.ambient.is_none() && config.rules.ambient_buckets.is_none());
+    let allowed = ("allow_ambient_credentials", "true");
+    let config = parse(&[listed, allowed, aws[0], aws[1]]).expect("a good configuration");
+    let buckets = vec!["a".to_owned(), "b".to_owned()];
+    assert_eq!(config.rules.ambient_buckets, Some(buckets.clone()));
+    let ambient = config.ambient.as_ref().expect("it is allowed");
+    let names: Vec<&str> = ambient.variables.iter().map(|(name, _)| *name).collect();
+    assert_eq!((&ambient.buckets, names), (&buckets, vec![aws[0].0, aws[1].0]));
+    assert!(config.summary.iter().all(|(name, _)| !name.starts_with("AWS_")));
+    let ConfigFaults(faults) = parse(&[allowed]).expect_err("no bucket");
+    assert!(faults[0].starts_with("ambient_buckets is required"), "{faults:?}");
 }
 
 #[test]
@@ -86,6 +111,10 @@ fn a_bad_value_is_a_fault_that_names_its_variable() {
         ("transfer_retry_timeout", "3 m"),
         ("transfer_retry_timeout", "99999999999999999999h"),
         ("transfer_retry_timeout", "5000000000000000h"),
+        ("transfer_memory", "15MiB"),
+        ("transfer_memory", "x"),
+        ("allow_ambient_credentials", "maybe"),
+        ("ambient_buckets", "a/b"),
         ("RUST_LOG", "adapters=loud"),
     ] {
         let ConfigFaults(faults) = parse(&[(name, value)]).expect_err(name);
@@ -149,6 +178,7 @@ fn the_summary_shows_what_is_in_force() {
         let is_empty_by_default = [
             "scrips_path",
             "default_s3_endpoint",
+            "s3_ca_certificate",
             "phase_timeout",
             "max_lock_time",
             "state_key_file",

@@ -80,6 +80,30 @@ pub(super) fn size_or_nothing(text: &str) -> Result<u64, String> {
     if text == "0" { Ok(0) } else { size(text) }
 }
 
+/// What all transfers together may hold of files. Two parts are the least that one gets along with.
+pub(super) fn transfer_memory(text: &str) -> Result<u64, String> {
+    const LEAST_BYTES: u64 = 16 * 1024 * 1024;
+    size(text)
+        .ok()
+        .filter(|bytes| *bytes >= LEAST_BYTES)
+        .ok_or_else(|| "must be a size like 32MiB or 1GiB, 16MiB or more".to_owned())
+}
+
+/// Names of buckets with commas between them.
+pub(super) fn buckets(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = text
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    let name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if names.iter().all(|name| name.bytes().all(name_byte)) {
+        Ok(names)
+    } else {
+        Err("must be names of buckets with commas between them".to_owned())
+    }
+}
+
 /// Absolute paths with colons between them.
 pub(super) fn absolute_paths(text: &str) -> Result<Vec<PathBuf>, String> {
     let paths: Vec<PathBuf> = text

@@ -66,8 +66,13 @@ fn a_bad_value_is_an_error_and_never_a_silent_default() {
         "unlock_after_failed_restore",
         "keep_unsent_artifact",
         "swap_s3_endpoint_and_region",
+        "allow_ambient_credentials",
     ];
     let mut rows: Vec<(&str, &str)> = vec![
+        ("transfer_memory", "15MiB"),
+        ("transfer_memory", "64"),
+        ("ambient_buckets", "a/b"),
+        ("ambient_buckets", "a b"),
         ("client_username", ""),
         ("client_password", ""),
         ("directory_backup", ""),
@@ -266,6 +271,33 @@ fn a_port_that_is_taken_is_an_error_that_says_so() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains(&taken.address().port().to_string()), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn certificates_that_cannot_be_used_keep_the_agent_from_starting() {
+    let place = Place::without_scripts();
+    let empty = place.write("empty.pem", "");
+    let broken = place.write(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    for (path, problem) in [
+        (place.path("none.pem"), "cannot be read: No such file"),
+        (place.root().to_owned(), "cannot be read: Is a directory"),
+        (empty, "holds no certificate in PEM"),
+        (broken, "number 1, that cannot be used"),
+    ] {
+        let mut environment = complete_environment(&place);
+        environment.set("s3_ca_certificate", &path);
+        for arguments in [&[][..], &["check-config"]] {
+            let output = run_agent(arguments, &environment, place.root());
+            assert_eq!(output.status.code(), Some(2), "{arguments:?} {path:?}");
+            let lines = stderr_lines(&output);
+            let start = format!("s3_ca_certificate {}", path.display());
+            let is_told = |line: &String| line.starts_with(&start) && line.contains(problem);
+            assert!(lines.iter().any(is_told), "{arguments:?} {path:?}: {lines:?}");
+        }
+    }
 }
 
 #[test]

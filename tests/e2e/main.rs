@@ -28,6 +28,7 @@ mod request_bodies;
 mod request_members;
 mod restore_files;
 mod routes;
+mod s3_ambient;
 mod s3_destination;
 mod script_matrix;
 mod scripts;

@@ -108,6 +108,37 @@ fn the_store_is_asked_for_the_region_once_and_not_at_all_if_the_request_names_on
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_used_but_where_it_is_said_not_to() {
+    // No name server knows the store; only who is asked instead of it can answer.
+    let endpoint = "http://s3.backup.invalid";
+    for (no_proxy, endpoint, status) in [
+        ("", endpoint.to_owned(), "SUCCEEDED"),
+        ("example.org", endpoint.to_owned(), "SUCCEEDED"),
+        ("example.org,.backup.invalid", endpoint.to_owned(), "FAILED"),
+        // A proxy could not reach this machine's own.
+        ("", "http://127.0.0.1:1".to_owned(), "FAILED"),
+    ] {
+        let proxy = S3Server::start();
+        let agent = Agent::start(|env| {
+            env.set("transfer_retry_timeout", "1s")
+                .set("http_proxy", proxy.endpoint())
+                .set("NO_PROXY", no_proxy);
+        });
+        let destination = proxy.destination().with("/endpoint", endpoint.clone());
+        let job = agent.run(Kind::Backup, &backup("job", &destination));
+        assert_eq!(job["status"], status, "{no_proxy} {endpoint}: {job}");
+        let is_used = proxy.requests().iter().any(|request| request.contains("PUT"));
+        assert_eq!(
+            is_used,
+            status == "SUCCEEDED",
+            "{no_proxy} {endpoint}: {:?}",
+            proxy.requests()
+        );
+        assert!(is_used || proxy.requests().is_empty(), "{:?}", proxy.requests());
+    }
+}
+
+#[test]
 fn an_endpoint_that_is_none_never_ends_in_a_panic() {
     let agent = Agent::start(|env| {
         env.set("transfer_retry_timeout", "1s");

@@ -130,10 +130,25 @@ fn assert_fact(environment: &BTreeMap<String, String>, name: &str, value: &str, 
     assert_eq!(got.map(String::as_str), Some(value), "{row}: BACKUP_AGENT_{name}");
 }
 
+/// What leads to the agent's own credentials, whether it may use them or not.
+const OF_THE_AGENT_AT_AWS: [&str; 8] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+];
+
 #[test]
 fn scripts_inherit_the_agents_environment_but_not_its_credentials() {
     let agent = Agent::start(|env| {
         env.set("OF_THE_OPERATOR", "inherited").set("PGSSLMODE", "require");
+        for name in OF_THE_AGENT_AT_AWS {
+            env.set(name, "x");
+        }
     });
     let store = file_store(&agent.place);
     for (id, parameters) in [("without", json!([])), ("with", json!([{"key": "value"}]))] {

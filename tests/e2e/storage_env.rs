@@ -65,7 +65,7 @@ fn scripts_get_the_s3_destination() {
     agent.place.script("restore", "");
     let full = json!({"type": "S3", "skipStorage": true, "bucket": "the-bucket", "endpoint": "https://s3.example.org",
         "region": "eu-central-1", "authKey": "the key", "authSecret": "the $ecret", "skipSSL": true,
-        "filenamePrefix": "a/b-"});
+        "sessionToken": "the+token", "filenamePrefix": "a/b-"});
     let least = json!({"type": "S3", "skipStorage": true, "bucket": "the-bucket", "authKey": "the key",
         "authSecret": "the $ecret"});
     for kind in Kind::ALL {
@@ -81,6 +81,7 @@ fn scripts_get_the_s3_destination() {
                     ("S3_REGION", "eu-central-1"),
                     ("S3_AUTHKEY", "the key"),
                     ("S3_AUTHSECRET", "the $ecret"),
+                    ("S3_SESSIONTOKEN", "the+token"),
                     ("S3_SKIPSSL", "true"),
                     ("S3_FILENAMEPREFIX", "a/b-"),
                 ],
@@ -93,7 +94,7 @@ fn scripts_get_the_s3_destination() {
                 ("S3_AUTHSECRET", "the $ecret"),
             ];
             assert_has(&of_least, &expected, phase);
-            for name in ["S3_REGION", "S3_FILENAMEPREFIX"] {
+            for name in ["S3_REGION", "S3_FILENAMEPREFIX", "S3_SESSIONTOKEN"] {
                 assert_eq!(of_least.get(name).map_or("", String::as_str), "", "{phase}: {name}");
             }
             assert!(!of_full.keys().any(|name| name.starts_with("SWIFT_")), "{phase}");

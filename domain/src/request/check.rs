@@ -48,7 +48,7 @@ impl Draft {
                 expected: check.expected(&self.destination),
             },
         };
-        let destination = check.destination(self.destination, rules);
+        let destination = check.destination(self.destination, rules, transfer);
         let (service, parameters) = check.service(self.kind, self.service, &rules.agent_variables);
         let encryption_key = check.secret("encryption_key", self.encryption_key);
         if self.kind == JobKind::Backup {

@@ -5,6 +5,7 @@ use std::path::{Component, PathBuf};
 use super::{Check, MAX_FILE_NAME_BYTES};
 use crate::{
     artifact::{Expected, InvalidSha256},
+    plan::Transfer,
     request::{Destination, DestinationDraft, DestinationEcho, FileStore, RequestRules, Store},
 };
 
@@ -13,7 +14,12 @@ const MAX_PREFIX_BYTES: usize = 1024 - MAX_FILE_NAME_BYTES;
 
 impl Check {
     /// The store; none if the type is unknown. A store with faults is never used.
-    pub(super) fn destination(&mut self, draft: DestinationDraft, rules: &RequestRules) -> Option<Destination> {
+    pub(super) fn destination(
+        &mut self,
+        draft: DestinationDraft,
+        rules: &RequestRules,
+        transfer: Transfer,
+    ) -> Option<Destination> {
         let kind = self
             .required("destination.type", draft.kind.clone())
             .to_ascii_uppercase();
