@@ -299,3 +299,27 @@ impl Body for Incoming {
         self.0.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy_is_asked_for_what_is_on_this_machine_or_its_link() {
+        for (url, expected) in [
+            ("http://localhost:9000", true),
+            ("http://127.0.0.1", true),
+            ("https://[::1]:1", true),
+            // Credentials services of machines, containers and pods.
+            ("http://169.254.169.254/latest", true),
+            ("http://169.254.170.2", true),
+            ("http://169.254.170.23/v1/credentials", true),
+            ("http://[fe80::1]", true),
+            ("http://10.0.0.1", false),
+            ("https://s3.eu-west-1.amazonaws.com", false),
+            ("http://localhost.example.org", false),
+        ] {
+            assert_eq!(is_near(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+}
