@@ -27,12 +27,11 @@ pub(crate) fn job(number: usize, rules: &RequestRules) -> Job {
             stderr: "".into(),
         });
         if step == Step::Script(Phase::Backup) {
-            report.artifact = Some(ArtifactReport {
+            report.artifact = Some(Box::new(ArtifactReport {
                 sha256: Some([7; 32].into()),
                 filename: format!("localhost_2026_11_23_database-{number}.tar.gz"),
                 size_bytes: 123_456_789,
-                sha256: None,
-            });
+            }));
         }
         apply(&mut job, JobEvent::StepSucceeded { step, report });
     }

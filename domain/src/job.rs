@@ -127,8 +127,8 @@ impl Job {
             JobEvent::RestorePrepared { prepared } => self.transfer.restore = Some(prepared.clone()),
             JobEvent::StepSucceeded { step, report } | JobEvent::StepFailed { step, report, .. } => {
                 self.keep_log(step.phase(), report.log.as_ref());
-                if report.artifact.is_some() {
-                    self.artifact.clone_from(&report.artifact);
+                if let Some(artifact) = &report.artifact {
+                    self.artifact = Some(ArtifactReport::clone(artifact));
                 }
                 self.notes.extend(report.note.clone());
             }

@@ -105,7 +105,11 @@ mod tests {
         stall.watch(moving).await.unwrap();
 
         let waiting = stall.excuse(sleep(LIMIT * 2));
-        stall.watch(async { Ok(waiting.await) }).await.unwrap();
+        let waiting = async {
+            waiting.await;
+            Ok(())
+        };
+        stall.watch(waiting).await.unwrap();
 
         let stuck = std::future::pending::<Result<(), Failure>>();
         let text = stall.watch(stuck).await.unwrap_err().to_string();

@@ -135,7 +135,7 @@ pub struct StepReport {
     /// The output of its script.
     pub log: Option<ScriptLog>,
     /// The file that is now safe in the store (or, without storage, that the scripts left).
-    pub artifact: Option<ArtifactReport>,
+    pub artifact: Option<Box<ArtifactReport>>,
     /// Something the reader of the job should know that is no failure.
     pub note: Option<String>,
 }

@@ -137,7 +137,7 @@ impl Hands {
                 Ok(StepReport::default())
             }
             Transfer::ByScripts => Ok(StepReport {
-                artifact: Some(artifact),
+                artifact: Some(Box::new(artifact)),
                 ..StepReport::default()
             }),
         }
@@ -181,7 +181,7 @@ impl Hands {
         };
         match sent.await {
             Ok(stored) => Ok(StepReport {
-                artifact: Some(stored),
+                artifact: Some(Box::new(stored)),
                 ..StepReport::default()
             }),
             Err(reason) => {

@@ -48,7 +48,9 @@ impl SwiftFault {
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::Request(Fault::Answer(answer)) => Some(answer.status),
-            Self::Request(Fault::Connection { .. }) | Self::Denied(_) | Self::Strange(_) => None,
+            Self::Request(Fault::Connection { .. } | Fault::Credentials { .. })
+            | Self::Denied(_)
+            | Self::Strange(_) => None,
         }
     }
 
@@ -102,7 +104,9 @@ impl SwiftFault {
                         .flatten()
                         .for_each(redact);
                 }
-                Self::Request(Fault::Connection { text, .. }) | Self::Denied(text) | Self::Strange(text) => {
+                Self::Request(Fault::Connection { text, .. } | Fault::Credentials { text, .. })
+                | Self::Denied(text)
+                | Self::Strange(text) => {
                     redact(text);
                 }
             }
@@ -131,7 +135,7 @@ impl SwiftFault {
         };
         let status = match &fault {
             Fault::Answer(answer) => answer.status,
-            Fault::Connection { .. } => 0,
+            Fault::Connection { .. } | Fault::Credentials { .. } => 0,
         };
         let source = Box::new(fault);
         match status {

@@ -76,10 +76,12 @@ fn ended(kind: JobKind, broken: Option<Step>) -> JobView {
         };
         let report = StepReport {
             log: matches!(step, Step::Script(_)).then_some(log),
-            artifact: (step == Step::Upload).then(|| ArtifactReport {
-                sha256: Some([0xab; 32].into()),
-                filename: "f.tar.gz".to_owned(),
-                size_bytes: 42,
+            artifact: (step == Step::Upload).then(|| {
+                Box::new(ArtifactReport {
+                    sha256: Some([0xab; 32].into()),
+                    filename: "f.tar.gz".to_owned(),
+                    size_bytes: 42,
+                })
             }),
             note: None,
         };

@@ -307,10 +307,12 @@ impl From<StoredReport> for StepReport {
     fn from(report: StoredReport) -> Self {
         Self {
             log: report.log.map(ScriptLog::from),
-            artifact: report.artifact.map(|artifact| ArtifactReport {
-                filename: artifact.filename,
-                size_bytes: artifact.size_bytes,
-                sha256: artifact.sha256.and_then(|sha256| sha256.parse().ok()),
+            artifact: report.artifact.map(|artifact| {
+                Box::new(ArtifactReport {
+                    filename: artifact.filename,
+                    size_bytes: artifact.size_bytes,
+                    sha256: artifact.sha256.and_then(|sha256| sha256.parse().ok()),
+                })
             }),
             note: report.note,
         }
