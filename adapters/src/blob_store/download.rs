@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::{
     bucket::{Bucket, object_path},
-    budget::Budget,
+    budget::{Budget, Buffer},
     failure::Failure,
     fault::Fault,
-    local::Target,
+    local::{Hashing, Target},
     parts::parts,
     retry::Patience,
 };
@@ -86,7 +86,9 @@ struct Download<'a> {
 }
 
 /// A piece of the object, and how much of it is there.
-struct Progress {
+struct Progress<'a> {
+    /// Is told of what is written, where that comes in order.
+    hashing: Option<&'a Hashing>,
     /// Up to here it is written.
     at: u64,
     end: u64,
@@ -95,9 +97,10 @@ struct Progress {
     furthest: u64,
 }
 
-impl Progress {
+impl Progress<'_> {
     fn of(range: Range<u64>) -> Self {
         Self {
+            hashing: None,
             at: range.start,
             end: range.end,
             furthest: range.start,
@@ -136,7 +139,7 @@ impl Download<'_> {
         while let Some(end) = ranges.next().await {
             hashing.up_to(end?);
         }
-        hashing.value().await
+        self.bucket.stall.excuse(hashing.value()).await
     }
 
     /// Returns the range's end.
@@ -155,15 +158,21 @@ impl Download<'_> {
     async fn in_one_stream(&self, target: &Target) -> Result<Sha256, Failure> {
         let mut trouble = self.patience.trouble();
         let mut hashing = target.hash();
-        let mut progress = Progress::of(0..self.length);
+        let (mut at, mut furthest) = (0, 0);
         // Without a tag, what follows might be of another object.
         let mut can_resume = self.version.is_some();
-        while !progress.is_done() {
-            if !can_resume && progress.at > 0 {
-                progress.at = 0;
+        while at < self.length {
+            if !can_resume && at > 0 {
+                at = 0;
                 hashing = target.hash();
             }
-            let start = progress.at;
+            let start = at;
+            let mut progress = Progress {
+                hashing: Some(&hashing),
+                at,
+                end: self.length,
+                furthest,
+            };
             let wanted = (start > 0).then_some(GetRange::Offset(start));
             let result = match self.fetch(wanted, &mut progress, target).await {
                 Err(failure) if start > 0 && failure.is_strange() => {
@@ -172,16 +181,23 @@ impl Download<'_> {
                 }
                 result => result,
             };
-            hashing.up_to(progress.at);
+            (at, furthest) = (progress.at, progress.furthest);
             if let Err(failure) = result {
                 trouble.bear(failure).await?;
             }
         }
-        hashing.value().await
+        self.bucket.stall.excuse(hashing.value()).await
     }
 
     /// Asks once, and writes what comes.
-    async fn fetch(&self, range: Option<GetRange>, progress: &mut Progress, target: &Target) -> Result<(), Failure> {
+    async fn fetch(
+        &self,
+        range: Option<GetRange>,
+        progress: &mut Progress<'_>,
+        target: &Target,
+    ) -> Result<(), Failure> {
+        // Before the store is asked: others may hold all the memory for as long as their stores are silent.
+        let buffer = self.bucket.stall.excuse(self.budget.lend(WRITE_BYTES)).await;
         let options = GetOptions::new().with_if_match(self.version.clone()).with_range(range);
         let answer = self.bucket.objects.get_opts(&self.path, options).await;
         let answer = answer
@@ -193,14 +209,18 @@ impl Download<'_> {
         if answer.meta.size != self.length || (self.version.is_some() && answer.meta.e_tag != self.version) {
             return Err(Failure::changed_object());
         }
-        self.receive(answer, progress, target).await
+        self.receive(answer, progress, target, buffer).await
     }
 
-    async fn receive(&self, answer: GetResult, progress: &mut Progress, target: &Target) -> Result<(), Failure> {
+    async fn receive(
+        &self,
+        answer: GetResult,
+        progress: &mut Progress<'_>,
+        target: &Target,
+        mut buffer: Buffer,
+    ) -> Result<(), Failure> {
         let silence = self.bucket.limits.answer;
         let mut pieces = answer.into_stream();
-        // Others may hold all the memory for as long as their stores are silent.
-        let mut buffer = self.bucket.stall.excuse(self.budget.lend(WRITE_BYTES)).await;
         let mut pending = 0;
         let end = loop {
             let mut piece = match timeout(silence, pieces.next()).await {
@@ -238,13 +258,16 @@ impl Download<'_> {
 
     async fn write(
         &self,
-        buffer: super::budget::Buffer,
+        buffer: Buffer,
         pending: &mut usize,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
         target: &Target,
-    ) -> Result<super::budget::Buffer, Failure> {
+    ) -> Result<Buffer, Failure> {
         let buffer = target.write(progress.at, buffer, *pending).await?;
         progress.at += std::mem::take(pending) as u64;
+        if let Some(hashing) = progress.hashing {
+            hashing.up_to(progress.at);
+        }
         Ok(buffer)
     }
 }

@@ -52,6 +52,8 @@ pub(super) use self::info::Bounds;
 
 /// No answer other than an object is longer: a page of a list, or a manifest.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// A cluster that does not tell its limits by then is taken for one of the usual ones.
+const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 /// Swift refuses longer names.
 const MAX_CONTAINER_BYTES: usize = 256;
 const SEGMENTS_SUFFIX: &str = "_segments";
@@ -60,7 +62,19 @@ const SEGMENTS_SUFFIX: &str = "_segments";
 pub(super) async fn connect(store: &SwiftStore, limits: Limits, trust: &CaCertificates) -> Result<Bucket, Failure> {
     let patience = Patience::new(limits.retry);
     let swift = patience.retry(|| Swift::connect(store, limits.answer, trust)).await?;
-    let bounds = patience.retry(|| swift.limits()).await?;
+    let bounds = match Patience::new(limits.retry.min(LONGEST_QUESTION))
+        .retry(|| swift.limits())
+        .await
+    {
+        Ok(bounds) => bounds,
+        Err(failure) => {
+            tracing::warn!(
+                cause = failure.summary(),
+                "the cluster does not tell its limits: the usual ones are assumed"
+            );
+            Bounds::default()
+        }
+    };
     Ok(Bucket {
         stall: Arc::new(Stall::new(limits.stall, swift.transfer())),
         objects: Arc::new(swift.clone()),

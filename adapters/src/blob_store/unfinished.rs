@@ -53,15 +53,16 @@ impl Unfinished {
     }
 
     /// Removes it, and waits for that.
-    pub(super) async fn abort(mut self) {
-        if let Some(task) = self.spawn_abort() {
+    pub(super) async fn abort(mut self) -> Aborted {
+        match self.spawn_abort() {
             // A panic in there has been reported, and there is nothing else to be done.
-            let _ = task.await;
+            Some(task) => task.await.unwrap_or(Aborted::Removed),
+            None => Aborted::Removed,
         }
     }
 
     /// In a task of its own, so that it goes on if the one who waits for it is cancelled.
-    fn spawn_abort(&mut self) -> Option<JoinHandle<()>> {
+    fn spawn_abort(&mut self) -> Option<JoinHandle<Aborted>> {
         self.is_open = false;
         let runtime = Handle::try_current().ok()?;
         Some(runtime.spawn(abort(
@@ -81,18 +82,29 @@ impl Drop for Unfinished {
     }
 }
 
-async fn abort(objects: Arc<dyn Objects>, path: Path, id: String, limit: Duration) {
+/// What an abort has met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aborted {
+    /// Parts, perhaps, which it has removed as far as it could.
+    Removed,
+    /// Nothing: the store did not know the upload any more.
+    WasGone,
+}
+
+async fn abort(objects: Arc<dyn Objects>, path: Path, id: String, limit: Duration) -> Aborted {
     let patience = Patience::new(limit);
     for round in 0..ABORTS {
         let abort = || async { Ok(objects.abort_multipart(&path, &id).await?) };
         match patience.retry(abort).await {
             Ok(()) => sleep(PAUSE_BETWEEN_ABORTS).await,
             // It is gone: by the round before, or because it was completed after all.
-            Err(failure) if round > 0 || failure.is_missing() => return,
+            Err(failure) if round == 0 && failure.is_missing() => return Aborted::WasGone,
+            Err(_) if round > 0 => return Aborted::Removed,
             Err(failure) => {
                 tracing::warn!(key = %path, upload = id, cause = failure.summary(), "parts may stay behind in the store");
-                return;
+                return Aborted::Removed;
             }
         }
     }
+    Aborted::Removed
 }

@@ -28,7 +28,7 @@ use super::{
     local::Source,
     parts::{PART_BYTES, Part, parts},
     retry::Patience,
-    unfinished::{LONGEST_AFTERMATH, Unfinished},
+    unfinished::{Aborted, LONGEST_AFTERMATH, Unfinished},
 };
 
 /// Parts of one file on their way at a time. One connection seldom fills a line; and should its store
@@ -219,10 +219,12 @@ impl Upload<'_> {
                 unfinished.forget();
                 Ok(())
             }
-            Err(failure) => {
-                unfinished.abort().await;
-                self.accept_if_halted_too_late(failure).await
-            }
+            Err(failure) => match unfinished.abort().await {
+                // It was completed after all, or somebody else has removed it.
+                Aborted::WasGone => self.accept_if_halted_too_late(failure).await,
+                // An object that shows up now lacks what was removed.
+                Aborted::Removed => Err(failure),
+            },
         }
     }
 

@@ -139,12 +139,17 @@ impl Finished {
     }
 }
 
+/// What was left half written goes; only where nobody writes.
 fn look(directory: &Path) -> io::Result<Vec<Aged>> {
+    list(directory, remove_quietly)
+}
+
+fn list(directory: &Path, half_written: impl Fn(&Path)) -> io::Result<Vec<Aged>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-            remove_quietly(&entry.path());
+            half_written(&entry.path());
             continue;
         }
         // It may have been removed since.
@@ -164,7 +169,7 @@ pub(super) fn newest_backup(directory: &Path, wanted: &BackupQuery) -> Result<Op
     let unreadable = |error: &io::Error| format!("cannot read {}: {error}{}", directory.display(), advice(error));
     let landmark = serde_json::to_string(wanted.landmark()).map_err(|error| error.to_string())?;
     let landmark = AhoCorasick::new([landmark.trim_matches('"')]).map_err(|error| error.to_string())?;
-    let mut all = look(directory).map_err(|error| unreadable(&error))?;
+    let mut all = list(directory, |_| {}).map_err(|error| unreadable(&error))?;
     all.sort_by_key(|aged| std::cmp::Reverse(aged.since));
     for aged in all.into_iter().take(wanted.most_records()) {
         let name = aged.path.file_name().unwrap_or_default().to_string_lossy().into_owned();

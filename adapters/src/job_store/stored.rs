@@ -13,7 +13,7 @@ pub(super) use event::StoredEvent;
 pub(super) use request::StoredRequest;
 
 /// The only version so far.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// What every header has, whatever its version.
 #[derive(Debug, Deserialize)]

@@ -53,9 +53,14 @@ impl Store {
                         domain,
                         container_name,
                         project_name,
+                        region,
+                        username,
                         ..
                     } = swift;
-                    [auth_url, domain, container_name, project_name].map(Clone::clone)
+                    // The first generation's accounts belong to users.
+                    let account = project_name.is_empty().then_some(username);
+                    let texts = [auth_url, domain, container_name, project_name].map(Clone::clone);
+                    (texts, region.clone(), account.cloned())
                 };
                 place(one) == place(other)
             }

@@ -77,6 +77,10 @@ impl Swift {
             let (range, size) = content_range(headers)
                 .ok_or_else(|| senseless(format!("a part of {path} came without its Content-Range")))?;
             meta.size = size;
+            let wanted = options.range.as_ref().and_then(|wanted| wanted.as_range(size).ok());
+            if wanted.is_some_and(|wanted| wanted != range) {
+                return Err(senseless(format!("another range of {path} came than was asked for")));
+            }
             range
         } else if options.range.is_some() && !options.head {
             return Err(senseless(format!(

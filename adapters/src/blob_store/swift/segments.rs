@@ -145,6 +145,10 @@ impl Swift {
                 ));
             }
             self.remove_segments(&left).await?;
+            // A manifest whose request was given up may have come meanwhile: it would promise what is gone.
+            if self.uploads_in_use(key).await?.contains(id) {
+                self.remove_manifest(key).await?;
+            }
         }
         if self.segments_of(prefix).await?.is_empty() {
             return Ok(());
@@ -156,6 +160,15 @@ impl Swift {
                 self.segments()
             ),
         ))
+    }
+
+    /// Removes a large object's name, and none of its segments.
+    async fn remove_manifest(&self, key: &str) -> std::result::Result<(), SwiftFault> {
+        match self.execute(&self.object(Method::DELETE, key)).await {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.is_missing() => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// The names of an upload's segments, and of nothing that only begins like them.

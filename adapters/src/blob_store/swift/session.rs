@@ -16,6 +16,8 @@ use crate::blob_store::fault::{ConnectionFault, Fault};
 
 /// A token is renewed this long before its time is up, or when a quarter of its time is left.
 const LONGEST_MARGIN: Duration = Duration::from_secs(60);
+/// What is told to live shorter is not believed: it would have to be renewed for each request.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(2);
 /// A renewal ahead of time that failed is not tried again for so long.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Why a renewal failed is told for so long to all who need it: many wrong passwords in a row lock a
@@ -58,14 +60,18 @@ struct Token {
 impl State {
     fn new(grant: &Grant, generation: u64) -> Self {
         let now = Instant::now();
-        let early = |lifetime: Duration| now + (lifetime - LONGEST_MARGIN.min(lifetime / 4));
+        // One that ends beyond all time need not be renewed.
+        let early = |lifetime: Duration| now.checked_add(lifetime - LONGEST_MARGIN.min(lifetime / 4));
         Self {
             token: Token {
                 value: grant.token.clone(),
                 generation,
                 since: now,
             },
-            renew_at: grant.lifetime.map(early),
+            renew_at: grant
+                .lifetime
+                .filter(|lifetime| *lifetime >= SHORTEST_LIFETIME)
+                .and_then(early),
             failure: None,
         }
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{StepResult, error, not_started, space};
+use super::{HALTED, StepResult, error, not_started, space};
 use crate::{
     artifact::{Expected, ObjectKey},
     job::{FailureCause, Job, JobEvent, StepReport},
     ports::{BackupQuery, Halt, PreparedRestore, RestorePlace},
     request::{JobRequest, Work},
-    service::{JobService, Ports, recorder::Recorder},
+    service::{JobService, Ports, race::unless, recorder::Recorder},
 };
 
 /// Whether the file could be placed, and would have room, before anything is locked.
@@ -41,7 +41,9 @@ pub(super) async fn download(service: &JobService, recorder: &Arc<Recorder>, hal
         recorder.keep(event);
         return Err(not_recorded(problem));
     }
-    let (expected, note) = expected_of(service, job).await;
+    let Some((expected, note)) = unless(expected_of(service, job), halt.fired()).await else {
+        return Err(error(HALTED.to_owned()));
+    };
     blobs
         .download(store, &key_of(job, &place), &prepared.download, expected, halt)
         .await
