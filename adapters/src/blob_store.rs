@@ -1,22 +1,27 @@
 //! Artifacts in object storage: the [`BlobStore`] port over the `object_store` crate.
 //!
 //! ```text
-//! ObjectBlobStore ─┬─ S3 ──> s3 ────┬─> bucket ── upload / download ──> retry ──> connector ──> the store
-//!                  ├─ SWIFT ─> swift ┘
-//!                  └─ FILE ──> file ─────────────────────────────────────────────> a directory
+//! ObjectBlobStore ─┬─ S3 ────> s3 ────┬─> bucket ── upload / download ──> retry ──> connector ──> the store
+//!                  ├─ SWIFT ─> swift ─┤
+//!                  ├─ GCS ───> gcs ───┤
+//!                  ├─ AZURE ─> azure ─┘
+//!                  └─ FILE ──> file ──────────────────────────────────────────────> a directory
 //! ```
 //!
 //! `object_store` signs, names and parses; what it must not decide for us is here: how long to try
 //! again, how much memory parts may take, what stays behind after a failure, and what people read.
 
+mod azure;
 mod bucket;
 mod budget;
+mod condition;
 mod connector;
 mod digest;
 mod download;
 mod failure;
 mod fault;
 mod file;
+mod gcs;
 mod halting;
 mod hidden;
 mod leftovers;
@@ -100,7 +105,7 @@ struct Limits {
     stall: Duration,
 }
 
-/// Keeps artifacts in S3 buckets and in directories.
+/// Keeps artifacts in buckets and in directories.
 ///
 /// A transfer that is told to halt returns when what it made in a store is removed. Whoever drops its
 /// future cancels it too, but then a task of the runtime removes that in its own time.
@@ -142,6 +147,8 @@ impl ObjectBlobStore {
         Ok(match store {
             Store::S3(s3) => Place::Bucket(self.s3.connect(s3, self.limits).await?),
             Store::Swift(swift) => Place::Bucket(swift::connect(swift, self.limits, &self.trust).await?),
+            Store::Gcs(gcs) => Place::Bucket(gcs::connect(gcs, self.limits, &self.trust).await?),
+            Store::Azure(azure) => Place::Bucket(azure::connect(azure, self.limits, &self.trust).await?),
             Store::File(file) => Place::Directory(Directory::open(file, &self.allowed_file_roots, self.limits).await?),
         })
     }
@@ -163,7 +170,13 @@ impl ObjectBlobStore {
     ) -> Result<Moved, Failure> {
         let source = unless_halted(halt, Source::open(source, size)).await?;
         match unless_halted(halt, self.open(store)).await? {
-            Place::Bucket(bucket) => upload::upload(&bucket, key, &source, &self.budget, journal, halt).await,
+            Place::Bucket(bucket) => {
+                let sent = upload::upload(&bucket, key, &source, &self.budget, journal, halt).await;
+                if sent.is_err() && size > PART_BYTES && matches!(store, Store::Azure(_)) {
+                    azure::tell_of_blocks(key);
+                }
+                sent
+            }
             Place::Directory(directory) => directory.upload(key, &source, &self.budget, journal, halt).await,
         }
     }

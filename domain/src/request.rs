@@ -10,10 +10,10 @@ mod parameters;
 use std::path::PathBuf;
 
 pub use destination::{
-    Destination, DestinationEcho, FileStore, S3Addressing, S3Checksum, S3Credentials, S3Encryption, S3Store, Store,
-    SwiftStore,
+    AzureCredential, AzureStore, Destination, DestinationEcho, FileStore, GcsStore, S3Addressing, S3Checksum,
+    S3Credentials, S3Encryption, S3Store, ServiceAccount, Store, SwiftStore,
 };
-pub use draft::{DestinationDraft, Draft, ServiceDraft};
+pub use draft::{DestinationDraft, Draft, ServiceAccountDraft, ServiceDraft};
 pub use endpoint::complete as complete_endpoint;
 pub use faults::{Fault, Faults};
 pub use parameters::{MAX_PARAMETER_BYTES, Parameter, refusal_of_name};
@@ -78,13 +78,13 @@ impl JobRequest {
             Work::Restore { filename, .. } => filename,
         };
         let public = [self.id.as_str(), &self.service.host, &self.service.database, filename];
-        let is_hidden = |secret: &&Secret| {
+        let is_hidden = |secret: &Secret| {
             let text = secret.expose();
             text.chars().count() >= SHORTEST_REDACTED && text != "none" && public.iter().all(|p| !p.contains(text))
         };
         let own = [&self.service.password, &self.encryption_key];
-        let all = own.into_iter().chain(self.destination.store.secrets());
-        all.filter(is_hidden).cloned().collect()
+        let all = own.into_iter().cloned().chain(self.destination.store.secrets());
+        all.filter(is_hidden).collect()
     }
 }
 

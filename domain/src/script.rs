@@ -6,7 +6,7 @@ use crate::{
     artifact::{ArtifactName, without_ending},
     job::{JobId, JobKey},
     plan::{Phase, Role, Transfer},
-    request::{JobRequest, S3Credentials, Store, Work},
+    request::{AzureCredential, JobRequest, S3Credentials, Store, Work},
     secret::Secret,
 };
 
@@ -309,6 +309,29 @@ fn destination_variables(store: &Store, swapped: bool) -> Vec<(&'static str, Str
             ("SWIFT_PASSWORD", swift.password.expose().to_owned()),
         ],
         Store::File(_) => Vec::new(),
+        Store::Gcs(gcs) => vec![
+            ("GCS_BUCKET", gcs.bucket.clone()),
+            (
+                "GCS_SERVICEACCOUNTKEY",
+                gcs.service_account.key_file.expose().to_owned(),
+            ),
+            ("GCS_ENDPOINT", gcs.endpoint.clone().unwrap_or_default()),
+            ("GCS_FILENAMEPREFIX", gcs.prefix.clone()),
+        ],
+        Store::Azure(azure) => {
+            let (key, token) = match &azure.credential {
+                AzureCredential::AccountKey(key) => (key.expose(), ""),
+                AzureCredential::SasToken(token) => ("", token.expose()),
+            };
+            vec![
+                ("AZURE_ACCOUNT", azure.account.clone()),
+                ("AZURE_CONTAINER", azure.container.clone()),
+                ("AZURE_ACCOUNTKEY", key.to_owned()),
+                ("AZURE_SASTOKEN", token.to_owned()),
+                ("AZURE_ENDPOINT", azure.endpoint.clone().unwrap_or_default()),
+                ("AZURE_FILENAMEPREFIX", azure.prefix.clone()),
+            ]
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! A place for objects as the transfers see it: the same whatever kind of store it is.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::artifact::ObjectKey;
-use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, multipart::MultipartStore, path::Path};
+use object_store::{
+    GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig, multipart::MultipartStore, path::Path,
+};
 
 use super::{Limits, failure::Failure, movement::Stall, parts::PartRules, retry::Patience};
 
@@ -14,7 +16,7 @@ pub(super) trait Objects: ObjectStore + MultipartStore {}
 impl<T: ObjectStore + MultipartStore> Objects for T {}
 
 /// A bucket, or whatever a store calls it, that can be spoken to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Bucket {
     pub(super) objects: Arc<dyn Objects>,
     /// The same, but it completes uploads in parts only under a free name.
@@ -25,6 +27,25 @@ pub(super) struct Bucket {
     /// Watches over the parts and pieces of the transfer.
     pub(super) stall: Arc<Stall>,
     pub(super) open_uploads: Arc<dyn OpenUploads>,
+}
+
+/// Without its clients, whose credentials may print themselves.
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket")
+            .field("parts", &self.parts)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `object_store` would try again without regard to progress; we do so ourselves.
+pub(super) fn no_retries() -> RetryConfig {
+    RetryConfig {
+        max_retries: 0,
+        retry_timeout: Duration::MAX,
+        ..RetryConfig::default()
+    }
 }
 
 /// Knows which uploads a store has opened and not completed.

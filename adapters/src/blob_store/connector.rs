@@ -24,13 +24,11 @@ use object_store::{
         HttpResponseBody, HttpService,
     },
 };
-use reqwest::{
-    Method, StatusCode, Url,
-    header::{HeaderValue, IF_NONE_MATCH},
-};
+use reqwest::{Method, StatusCode, Url};
 use tokio::time::timeout;
 
 use super::{
+    condition::{Condition, completes},
     fault::{Answer, ConnectionFault, Fault},
     movement::Movement,
     trust::CaCertificates,
@@ -54,7 +52,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Connector {
     client: reqwest::Client,
     answer_timeout: Duration,
-    creates_only: bool,
+    /// What is asked of requests that make an object.
+    condition: Condition,
     /// Sees the bodies of all requests move.
     transfer: Arc<Movement>,
 }
@@ -83,7 +82,7 @@ impl Connector {
         Ok(Self {
             client,
             answer_timeout,
-            creates_only: false,
+            condition: Condition::None,
             transfer: Arc::default(),
         })
     }
@@ -93,13 +92,9 @@ impl Connector {
         &self.transfer
     }
 
-    /// The same, but an upload in parts is completed only if its name is free. `object_store` puts
-    /// that condition on objects in one piece alone.
-    pub(super) fn creating_only(&self) -> Self {
-        Self {
-            creates_only: true,
-            ..self.clone()
-        }
+    /// The same, but it makes objects on that condition.
+    pub(super) fn on(self, condition: Condition) -> Self {
+        Self { condition, ..self }
     }
 
     /// The client for requests of our own.
@@ -127,7 +122,9 @@ impl HttpConnector for Connector {
 
 #[async_trait]
 impl HttpService for Connector {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let completes = completes(&request);
+        self.condition.impose(&mut request).map_err(|_| unsigned())?;
         let (head, body) = request.into_parts();
         let length = body.content_length() as u64;
         let url = Url::parse(&head.uri.to_string()).map_err(|error| request_fault(&error))?;
@@ -140,16 +137,6 @@ impl HttpService for Connector {
             *request.body_mut() = Some(reqwest::Body::wrap(body));
         }
 
-        // Of the requests with a body, only those that make a store go over many parts are a POST, or
-        // put a manifest.
-        let is_manifest = head.uri.query() == Some("multipart-manifest=put");
-        let completes = (head.method == Method::POST && length > 0) || is_manifest;
-        if completes && self.creates_only {
-            // It need not be among the headers that are signed.
-            request
-                .headers_mut()
-                .insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-        }
         let patience = self.answer_timeout * if completes { COMPLETION_FACTOR } else { 1 };
         let held_bytes = length.min(MOST_HELD_BYTES);
         let silence = patience + Duration::from_secs(held_bytes / LEAST_BYTES_PER_SECOND);
@@ -172,6 +159,8 @@ impl Connector {
         let status = answer.status();
         let region = answer.headers().get("x-amz-bucket-region");
         let region = region.and_then(|region| region.to_str().ok()).map(str::to_owned);
+        let code = answer.headers().get("x-ms-error-code");
+        let code = code.and_then(|code| code.to_str().ok()).map(str::to_owned);
         let (head, body) = hyper::Response::from(answer).into_parts();
         let body = HttpResponseBody::new(Incoming(body));
 
@@ -183,11 +172,8 @@ impl Connector {
         let text = String::from_utf8_lossy(&body);
         // The completion of an upload may fail after its status was sent, and then says so in the body.
         if !is_fine || text.contains("<Error>") {
-            return Err(failed(Fault::Answer(Answer::new(
-                status.as_u16(),
-                region.as_deref(),
-                &text,
-            ))));
+            let answer = Answer::new(status.as_u16(), region.as_deref(), &text);
+            return Err(failed(Fault::Answer(answer.with_code(code.as_deref()))));
         }
         whole.map(|()| HttpResponse::from_parts(head, body.into()))
     }
@@ -226,6 +212,13 @@ fn request_fault(error: &url::ParseError) -> HttpError {
     failed(Fault::Connection {
         kind: ConnectionFault::Request,
         text: error.to_string(),
+    })
+}
+
+fn unsigned() -> HttpError {
+    failed(Fault::Connection {
+        kind: ConnectionFault::Request,
+        text: "it could not be signed".to_owned(),
     })
 }
 

@@ -4,7 +4,7 @@ mod hint;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, io, path::Path, time::Duration};
+use std::{cmp::Reverse, fmt, io, path::Path, time::Duration};
 
 use domain::{artifact::ObjectKey, ports::BlobStoreError, request::Store, secret::Secret};
 use reqwest::StatusCode;
@@ -273,8 +273,10 @@ impl Failure {
             text += "; ";
             text += &hint;
         }
-        // No store should repeat them, but its message is its own.
-        for secret in store.secrets().into_iter().map(Secret::expose) {
+        // No store should repeat them, but its message is its own. A secret may be part of another.
+        let mut secrets = store.secrets();
+        secrets.sort_by_key(|secret| Reverse(secret.expose().len()));
+        for secret in secrets.iter().map(Secret::expose) {
             if secret.len() >= SHORTEST_SECRET_BYTES {
                 text = text.replace(secret, "<redacted>");
             }

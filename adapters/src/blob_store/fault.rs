@@ -95,6 +95,14 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The same with the code that a header tells, as an answer to a HEAD has no body.
+    pub(super) fn with_code(mut self, header: Option<&str>) -> Self {
+        self.code = self.code.or_else(|| header.map(shown).filter(|code| !code.is_empty()));
+        self
+    }
+}
+
 impl Fault {
     /// Finds the fault that is behind an error of `object_store`.
     pub(super) fn in_chain<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
@@ -285,6 +293,20 @@ mod tests {
             (None, "", None),
         ] {
             assert_eq!(Answer::new(400, header, body).region.as_deref(), region, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_tells_the_code_where_the_body_does_not() {
+        let body = "<Error><Code>BlobNotFound</Code></Error>";
+        for (body, header, shown) in [
+            (body, Some("Other"), "404 BlobNotFound"),
+            ("", Some("ContainerNotFound"), "404 ContainerNotFound"),
+            ("", Some("\t"), "404"),
+            ("", None, "404"),
+        ] {
+            let answer = Answer::new(404, None, body).with_code(header);
+            assert_eq!(answer.to_string(), shown, "{header:?}");
         }
     }
 

@@ -23,6 +23,15 @@ impl PartRules {
         most_bytes: 5 * GIB,
     };
 
+    /// Of Google Cloud Storage: the same.
+    pub(super) const GCS: Self = Self::S3;
+
+    /// Of Azure: 50,000 blocks of up to 4,000 MiB.
+    pub(super) const AZURE: Self = Self {
+        most_parts: 50_000,
+        most_bytes: 4_000 * MIB,
+    };
+
     /// The length of all parts but the last, which some stores want to be equal; none if a file of
     /// that size cannot be stored.
     pub(super) fn part_bytes(self, size: u64) -> Option<u64> {
@@ -92,6 +101,20 @@ mod tests {
             }
             assert_eq!(end, size);
         }
+    }
+
+    #[test]
+    fn parts_for_azure_are_more_and_may_be_larger_than_any_file() {
+        for (size, part_mib) in [
+            (PART_BYTES + 1, 8),
+            (50_000 * PART_BYTES, 8),
+            (50_000 * PART_BYTES + 1, 9),
+            (50_000 * 4_000 * MIB, 4_000),
+        ] {
+            let part_bytes = PartRules::AZURE.part_bytes(size);
+            assert_eq!(part_bytes, Some(part_mib * MIB), "{size}");
+        }
+        assert_eq!(PartRules::AZURE.part_bytes(50_000 * 4_000 * MIB + 1), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use reqwest::{
 };
 
 pub use self::ambient::{AMBIENT_VARIABLES, AmbientCredentials};
+pub(super) use self::listing::uploads_of;
 use self::{
     ambient::{Ambient, can_be_sent},
     objects::S3Objects,
@@ -31,6 +32,7 @@ use self::{
 use super::{
     Limits,
     bucket::{Bucket, Objects},
+    condition::Condition,
     connector::Connector,
     failure::Failure,
     fault::is_region,
@@ -80,7 +82,10 @@ impl S3Connections {
         };
         let url = bucket_url(store, &region)?;
         let builder = builder(store, &url, &region).with_credentials(Arc::clone(&credentials));
-        let creating = builder.clone().with_http_connector(connector.creating_only()).build()?;
+        let creating = builder
+            .clone()
+            .with_http_connector(connector.clone().on(Condition::S3))
+            .build()?;
         let builder = builder.with_http_connector(connector.clone());
         let all_else = builder.clone().build()?;
         let headers = headers_of_new_objects(store)?;

@@ -3,7 +3,7 @@
 use domain::{
     job::JobId,
     plan::JobKind,
-    request::{DestinationDraft, Draft, Faults, RequestRules, ServiceDraft},
+    request::{DestinationDraft, Draft, Faults, RequestRules, ServiceAccountDraft, ServiceDraft},
     secret::Secret,
 };
 use serde::Deserialize;
@@ -84,8 +84,47 @@ fn destination(mut from: Reader<'_, '_>) -> (DestinationDraft, Option<bool>) {
         username: from.string("username"),
         password: from.string("password").map(Secret::new),
         path: from.string("path"),
+        service_account_key: service_account_key(&mut from),
+        account: from.string("account"),
+        container: from.string("container"),
+        account_key: from.string("accountKey").map(Secret::new),
+        sas_token: from.string("sasToken").map(Secret::new),
     };
     (draft, skips_storage)
+}
+
+/// The key file of a service account, as an object or as a string that holds one. What is wrong is
+/// told without any of it.
+fn service_account_key(from: &mut Reader<'_, '_>) -> Option<ServiceAccountDraft> {
+    #[derive(Deserialize)]
+    struct KeyFile {
+        #[serde(rename = "type")]
+        kind: Option<String>,
+        client_email: Option<String>,
+        private_key_id: Option<String>,
+        private_key: Option<String>,
+    }
+
+    const MEMBER: &str = "serviceAccountKey";
+    let raw = from.raw(MEMBER)?.get();
+    let text = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
+    if text.is_empty() {
+        return None;
+    }
+    let Ok(file) = serde_json::from_str::<KeyFile>(&text) else {
+        from.fault(
+            MEMBER,
+            "must be the JSON of a service account's key file, as an object or as a string",
+        );
+        return Some(ServiceAccountDraft::default());
+    };
+    Some(ServiceAccountDraft {
+        kind: file.kind,
+        client_email: file.client_email,
+        private_key_id: file.private_key_id,
+        private_key: file.private_key.map(Secret::new),
+        key_file: Secret::new(text),
+    })
 }
 
 /// A number of bytes, alone or as in a polling body: `{"size": 123, "unit": "byte"}`.

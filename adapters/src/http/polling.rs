@@ -133,6 +133,8 @@ impl Serialize for PollingBody {
                 ("domain", &destination.domain),
                 ("container_name", &destination.container_name),
                 ("project_name", &destination.project_name),
+                ("account", &destination.account),
+                ("container", &destination.container),
                 ("path", &destination.path),
             ] {
                 if !value.is_empty() {

@@ -119,6 +119,8 @@ fn bytes_of(view: &JobView) -> usize {
         &echo.domain,
         &echo.container_name,
         &echo.project_name,
+        &echo.account,
+        &echo.container,
         &echo.path,
         &echo.filename_prefix,
         view.restore_filename.as_deref().unwrap_or_default(),

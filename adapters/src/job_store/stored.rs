@@ -1,6 +1,7 @@
 //! What is written of jobs: types of their own, so that the domain's can change while files stay
 //! readable. A change that old files do not fit needs a new version in the header.
 
+mod clouds;
 mod event;
 mod request;
 mod s3;

@@ -1,6 +1,8 @@
 //! From what a client sent to what the agent does, with all faults at once.
 
+mod azure;
 mod destination;
+mod gcs;
 mod s3;
 mod swift;
 

@@ -1,10 +1,16 @@
 //! Where artifacts go and come from.
 
+mod azure;
+mod gcs;
 mod s3;
 
 use std::{fmt, path::PathBuf};
 
-pub use self::s3::{S3Addressing, S3Checksum, S3Credentials, S3Encryption, S3Store};
+pub use self::{
+    azure::{AzureCredential, AzureStore},
+    gcs::{GcsStore, ServiceAccount},
+    s3::{S3Addressing, S3Checksum, S3Credentials, S3Encryption, S3Store},
+};
 use crate::secret::Secret;
 
 /// A place for artifacts: the store itself, and what of it is shown to clients.
@@ -25,6 +31,10 @@ pub enum Store {
     Swift(SwiftStore),
     /// A directory of this machine.
     File(FileStore),
+    /// A bucket of Google Cloud Storage.
+    Gcs(GcsStore),
+    /// A container of Azure Blob Storage.
+    Azure(AzureStore),
 }
 
 impl Store {
@@ -33,6 +43,8 @@ impl Store {
     pub fn prefix(&self) -> &str {
         match self {
             Self::S3(s3) => &s3.prefix,
+            Self::Gcs(gcs) => &gcs.prefix,
+            Self::Azure(azure) => &azure.prefix,
             Self::Swift(_) | Self::File(_) => "",
         }
     }
@@ -65,17 +77,29 @@ impl Store {
                 place(one) == place(other)
             }
             (Self::File(one), Self::File(other)) => one.path == other.path,
-            (Self::S3(_) | Self::Swift(_) | Self::File(_), _) => false,
+            (Self::Gcs(one), Self::Gcs(other)) => {
+                (&one.endpoint, &one.bucket, &one.prefix) == (&other.endpoint, &other.bucket, &other.prefix)
+            }
+            (Self::Azure(one), Self::Azure(other)) => {
+                let place = |azure: &AzureStore| {
+                    let texts = [&azure.account, &azure.container, &azure.prefix].map(Clone::clone);
+                    (azure.endpoint.clone(), texts)
+                };
+                place(one) == place(other)
+            }
+            (Self::S3(_) | Self::Swift(_) | Self::Gcs(_) | Self::Azure(_) | Self::File(_), _) => false,
         }
     }
 
-    /// The keys and passwords.
+    /// The keys and passwords, and parts of them that would do as well.
     #[must_use]
-    pub fn secrets(&self) -> Vec<&Secret> {
+    pub fn secrets(&self) -> Vec<Secret> {
         match self {
-            Self::S3(s3) => s3.credentials.secrets(),
-            Self::Swift(swift) => vec![&swift.password],
+            Self::S3(s3) => s3.credentials.secrets().into_iter().cloned().collect(),
+            Self::Swift(swift) => vec![swift.password.clone()],
             Self::File(_) => Vec::new(),
+            Self::Gcs(gcs) => gcs.service_account.secrets(),
+            Self::Azure(azure) => azure.credential.secrets(),
         }
     }
 
@@ -84,6 +108,13 @@ impl Store {
             Self::S3(s3) => s3.credentials.remove_secrets(),
             Self::Swift(swift) => swift.password = Secret::default(),
             Self::File(_) => {}
+            Self::Gcs(gcs) => {
+                gcs.service_account.private_key = Secret::default();
+                gcs.service_account.key_file = Secret::default();
+            }
+            Self::Azure(azure) => match &mut azure.credential {
+                AzureCredential::AccountKey(secret) | AzureCredential::SasToken(secret) => *secret = Secret::default(),
+            },
         }
     }
 }
@@ -100,6 +131,18 @@ impl fmt::Display for Store {
                 write!(f, "container {:?} at {}", swift.container_name, swift.auth_url)
             }
             Self::File(file) => write!(f, "directory {:?}", file.path),
+            Self::Gcs(gcs) => {
+                let endpoint = gcs.endpoint.as_deref().unwrap_or("Google Cloud Storage");
+                write!(f, "bucket {:?} at {endpoint}", gcs.bucket)
+            }
+            Self::Azure(azure) => {
+                let endpoint = azure.endpoint.as_deref().unwrap_or("Azure");
+                write!(
+                    f,
+                    "container {:?} of account {:?} at {endpoint}",
+                    azure.container, azure.account
+                )
+            }
         }
     }
 }
@@ -151,6 +194,10 @@ pub struct DestinationEcho {
     pub container_name: String,
     /// `project_name`
     pub project_name: String,
+    /// `account`, of an `AZURE` destination
+    pub account: String,
+    /// `container`, of an `AZURE` destination
+    pub container: String,
     /// `path`, of a `FILE` destination
     pub path: String,
     /// `filenamePrefix`

@@ -72,6 +72,31 @@ pub struct DestinationDraft {
     pub password: Option<Secret>,
     /// `path`, of a `FILE` destination
     pub path: Option<String>,
+    /// `serviceAccountKey`, of a `GCS` destination
+    pub service_account_key: Option<ServiceAccountDraft>,
+    /// `account`, of an `AZURE` destination
+    pub account: Option<String>,
+    /// `container`, of an `AZURE` destination
+    pub container: Option<String>,
+    /// `accountKey`, of an `AZURE` destination
+    pub account_key: Option<Secret>,
+    /// `sasToken`, of an `AZURE` destination
+    pub sas_token: Option<Secret>,
+}
+
+/// The key file of a service account.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceAccountDraft {
+    /// `type`
+    pub kind: Option<String>,
+    /// `client_email`
+    pub client_email: Option<String>,
+    /// `private_key_id`
+    pub private_key_id: Option<String>,
+    /// `private_key`
+    pub private_key: Option<Secret>,
+    /// The whole file.
+    pub key_file: Secret,
 }
 
 /// The `backup` or `restore` object of a request.

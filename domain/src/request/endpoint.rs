@@ -1,5 +1,7 @@
 //! Endpoints, as clients and operators write them.
 
+use std::net::IpAddr;
+
 /// Completes an endpoint: without a scheme it is https, or http if `skip_ssl` is set; a scheme that
 /// is there wins.
 ///
@@ -27,9 +29,37 @@ pub fn complete(text: &str, skip_ssl: bool) -> Result<String, String> {
     Ok(format!("{scheme}://{rest}"))
 }
 
+/// Whether a completed endpoint is on this machine, by its address or by the name `localhost`.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_loopback_addresses() {
+        for (url, is_here) in [
+            ("http://127.0.0.1", true),
+            ("http://127.1.2.3:10000/devstoreaccount1", true),
+            ("http://localhost:4443", true),
+            ("http://[::1]:9000/base", true),
+            ("http://127.0.0.1.example.org", false),
+            ("http://localhost.example.org", false),
+            ("http://10.0.0.1", false),
+            ("http://[fe80::1]", false),
+            ("http://example.org/127.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(url), is_here, "{url}");
+        }
+    }
 
     #[test]
     fn a_scheme_is_added_where_it_is_missing_and_wins_where_it_is_there() {

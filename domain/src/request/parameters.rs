@@ -114,10 +114,12 @@ const REFUSED_NAMES: &[&str] = &[
 
 /// Whole families of such variables, and the agent's own names for the scripts.
 const REFUSED_PREFIXES: &[&str] = &[
+    "AZURE_",
     "BACKUP_AGENT_",
     "BASH_",
     "DYLD_",
     "GCONV_",
+    "GCS_",
     "LD_",
     "LUA_",
     "MALLOC_",
@@ -196,6 +198,8 @@ mod tests {
             "BACKUP_AGENT_FILE",
             "S3_BUCKET",
             "SWIFT_AUTHURL",
+            "GCS_BUCKET",
+            "AZURE_SASTOKEN",
             "client_port",
             "TAPE",
             "GLIBC_TUNABLES",

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     artifact::NamePattern,
     plan::JobKind,
-    request::Faults,
+    request::{DestinationDraft, Faults, ServiceAccountDraft},
     secret::Secret,
     testing::{draft, open_rules, request},
 };
@@ -229,6 +229,71 @@ fn swift_has_its_own_variables() {
         ("SWIFT_PASSWORD", "s"),
     ] {
         assert_eq!(environment(&call, variable).as_deref(), Some(value), "{variable}");
+    }
+}
+
+#[test]
+fn google_and_azure_have_their_own_variables() {
+    let text = |text: &str| Some(text.to_owned());
+    let pem = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----";
+    let gcs = DestinationDraft {
+        kind: text("GCS"),
+        bucket: text("b"),
+        endpoint: text("gcs.example.org"),
+        filename_prefix: text("p/"),
+        service_account_key: Some(ServiceAccountDraft {
+            client_email: text("a@b"),
+            private_key_id: text("1"),
+            private_key: Some(Secret::new(pem)),
+            key_file: Secret::new("{the file}"),
+            ..ServiceAccountDraft::default()
+        }),
+        ..DestinationDraft::default()
+    };
+    let azure = |key: Option<&str>, token: Option<&str>| DestinationDraft {
+        kind: text("AZURE"),
+        account: text("a"),
+        container: text("c"),
+        endpoint: text("azure.example.org"),
+        filename_prefix: text("p/"),
+        account_key: key.map(Secret::new),
+        sas_token: token.map(Secret::new),
+        ..DestinationDraft::default()
+    };
+    let of_azure = |key, token| {
+        [
+            ("AZURE_ACCOUNT", "a"),
+            ("AZURE_CONTAINER", "c"),
+            ("AZURE_ACCOUNTKEY", key),
+            ("AZURE_SASTOKEN", token),
+            ("AZURE_ENDPOINT", "https://azure.example.org"),
+            ("AZURE_FILENAMEPREFIX", "p/"),
+        ]
+    };
+    let of_gcs = [
+        ("GCS_BUCKET", "b"),
+        ("GCS_SERVICEACCOUNTKEY", "{the file}"),
+        ("GCS_ENDPOINT", "https://gcs.example.org"),
+        ("GCS_FILENAMEPREFIX", "p/"),
+    ];
+    for (destination, expected) in [
+        (gcs, &of_gcs[..]),
+        (azure(Some("a2V5"), None), &of_azure("a2V5", "")[..]),
+        (azure(None, Some("?sig=x")), &of_azure("", "sig=x")[..]),
+    ] {
+        let mut draft = draft(JobKind::Backup, "j1");
+        draft.skip_storage = Some(true);
+        draft.destination = destination;
+        let request = draft.check(&open_rules(), Faults::default()).expect("no faults");
+        let call = call_of(
+            Phase::Backup,
+            &request,
+            &settings(ArgumentStyle::None),
+            Course::default(),
+        );
+        for (variable, value) in expected {
+            assert_eq!(environment(&call, variable).as_deref(), Some(*value), "{variable}");
+        }
     }
 }
 

@@ -1,37 +1,48 @@
 //! What people may check when a request to a store failed.
 
-use domain::request::{S3Credentials, S3Store, Store};
+use domain::request::{AzureCredential, S3Credentials, S3Store, Store};
 
 use super::Action;
 use crate::blob_store::fault::{Answer, ConnectionFault, Fault};
 
 const OWN_CREDENTIALS: &str = "check the agent's own credentials: the AWS_* variables of its environment, or its role";
 
-/// What the members of a request are called that say who may do what where.
+/// What people call things in a request for this store.
 struct Words {
+    /// What lets one in.
     credentials: &'static str,
+    they: &'static str,
+    /// What holds the objects.
     place: &'static str,
+    /// What says where that is.
     address: &'static str,
 }
 
 impl Words {
     fn of(store: &Store) -> Self {
-        match store {
-            Store::S3(_) => Self {
-                credentials: "authKey and authSecret",
-                place: "bucket",
-                address: "endpoint and bucket",
-            },
-            Store::Swift(_) => Self {
-                credentials: "username, password and project_name",
-                place: "container",
-                address: "authUrl, region and container_name",
-            },
-            Store::File(_) => Self {
-                credentials: "the agent's user",
-                place: "directory",
-                address: "path",
-            },
+        let (credentials, they, place, address) = match store {
+            Store::S3(_) => ("authKey and authSecret", "they", "bucket", "endpoint and bucket"),
+            Store::Swift(_) => (
+                "username, password and project_name",
+                "they",
+                "container",
+                "authUrl, region and container_name",
+            ),
+            Store::Gcs(_) => ("serviceAccountKey", "its account", "bucket", "endpoint and bucket"),
+            Store::Azure(azure) => {
+                let credential = match azure.credential {
+                    AzureCredential::AccountKey(_) => "accountKey",
+                    AzureCredential::SasToken(_) => "sasToken",
+                };
+                (credential, "it", "container", "endpoint and container")
+            }
+            Store::File(_) => ("the agent's user", "it", "directory", "path"),
+        };
+        Self {
+            credentials,
+            they,
+            place,
+            address,
         }
     }
 }
@@ -82,6 +93,7 @@ fn hint_for_fault(fault: &Fault, action: Action, words: &Words) -> Option<String
 fn hint_for_answer(answer: &Answer, action: Action, words: &Words) -> Option<String> {
     let Words {
         credentials,
+        they,
         place,
         address,
     } = words;
@@ -98,8 +110,34 @@ fn hint_for_answer(answer: &Answer, action: Action, words: &Words) -> Option<Str
         ("NotImplemented", _) if action == Action::Upload => {
             "the store does not know such a request; leave checksum, sse and storageClass out if they are there"
         }
+        ("AuthenticationFailed" | "InvalidAuthenticationInfo", _) | ("AuthenticationRequired", 401) => {
+            return Some(format!(
+                "check {credentials}: the store does not take it, it has expired, or this machine's clock is wrong"
+            ));
+        }
         ("NoSuchBucket" | "InvalidBucketName", _) => "check bucket and endpoint",
-        ("NoSuchKey", _) => "check filename and filenamePrefix",
+        ("ContainerNotFound" | "InvalidResourceName", _) => "check account, container and endpoint",
+        ("ContainerBeingDeleted" | "ContainerDisabled" | "AccountIsDisabled", _) => {
+            "check account and container: nothing can be kept there now"
+        }
+        ("NoSuchKey" | "BlobNotFound", _) => "check filename and filenamePrefix",
+        ("InvalidBlobOrBlock" | "InvalidBlockList", _) => {
+            "another program uploads, or has begun to upload, a blob of this name; try again"
+        }
+        ("BlobArchived" | "BlobBeingRehydrated", _) => "the blob is in the archive tier; rehydrate it first",
+        (
+            "AuthorizationPermissionMismatch" | "AuthorizationResourceTypeMismatch" | "AuthorizationServiceMismatch",
+            _,
+        ) => "check the token's permissions: rw for a backup, r for a restore, on the container's blobs",
+        ("AuthorizationFailure", _) => {
+            return Some(format!(
+                "check {credentials}, and from which networks the account may be used"
+            ));
+        }
+        ("AuthorizationSourceIPMismatch" | "AuthorizationProtocolMismatch", _) => {
+            "check from where, and by which protocol, the token may be used"
+        }
+        ("KeyBasedAuthenticationNotPermitted", _) => "the account takes no accountKey; use a sasToken by delegation",
         ("AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect", _) | (_, 300..=399) => {
             let place = answer
                 .region
@@ -107,15 +145,15 @@ fn hint_for_answer(answer: &Answer, action: Action, words: &Words) -> Option<Str
                 .map(|region| format!(": the bucket is in {region:?}"));
             return Some(format!("check region and endpoint{}", place.unwrap_or_default()));
         }
-        ("EntityTooLarge", _) => "the store takes no object of this size",
+        ("EntityTooLarge" | "RequestBodyTooLarge", _) => "the store takes no object of this size",
         (_, 401 | 403) => {
-            let right = match action {
-                Action::Upload => "write to",
-                Action::Discard => "list and abort unfinished uploads of",
-                Action::LookUp => "list and read",
-                Action::Download => "read from",
+            let may = match action {
+                Action::Upload => format!("write to this {place}"),
+                Action::Discard => format!("list and abort unfinished uploads of this {place}"),
+                Action::LookUp => format!("list this {place} and read from it"),
+                Action::Download => format!("read from this {place}"),
             };
-            return Some(format!("check {credentials} and that they may {right} this {place}"));
+            return Some(format!("check {credentials} and that {they} may {may}"));
         }
         (_, 404) => return Some(format!("check {address}")),
         (_, 408 | 429 | 500..=599) => "check the store's health and load",

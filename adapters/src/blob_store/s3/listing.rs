@@ -8,7 +8,7 @@ use quick_xml::{
 };
 
 /// The ids of the uploads of this very key. What makes no sense, or is cut off, holds no more.
-pub(super) fn uploads_of(key: &str, xml: &str) -> Vec<String> {
+pub(in crate::blob_store) fn uploads_of(key: &str, xml: &str) -> Vec<String> {
     let mut listing = Listing::default();
     let mut reader = Reader::from_str(xml);
     loop {

@@ -155,6 +155,46 @@ async fn a_member_of_the_wrong_type_is_named() {
 }
 
 #[tokio::test]
+async fn a_service_account_s_key_is_an_object_or_a_string_and_never_repeated() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nhidden\n-----END PRIVATE KEY-----\n";
+    let file = json!({"type": "service_account", "client_email": "a@b", "private_key_id": "1", "private_key": pem,
+                      "token_uri": "http://elsewhere", "other": [1]});
+    let body = |key: Value| {
+        let mut body = good_body(JobKind::Backup);
+        body["destination"] = json!({"type": "GCS", "bucket": "b", "serviceAccountKey": key});
+        body
+    };
+    for key in [file.clone(), Value::String(file.to_string())] {
+        let request = accepted(JobKind::Backup, &body(key)).await;
+        let Store::Gcs(gcs) = &request.destination.store else {
+            panic!("{:?}", request.destination);
+        };
+        assert_eq!(gcs.service_account.private_key.expose(), pem);
+        let kept: Value = serde_json::from_str(gcs.service_account.key_file.expose()).unwrap();
+        assert_eq!(kept, file);
+    }
+    for (key, fault) in [
+        (json!("hidden"), "must be the JSON of a service account's key file"),
+        (json!(["hidden"]), "must be the JSON of a service account's key file"),
+        (json!({"private_key": 7, "client_email": "hidden"}), "must be the JSON"),
+        (
+            json!({"private_key": "hidden"}),
+            ".private_key must be a private key in PEM",
+        ),
+        (json!(""), "is missing"),
+        (json!(null), "is missing"),
+    ] {
+        let (status, message, _) = send(JobKind::Backup, &body(key).to_string()).await;
+        assert_eq!(status, 400, "{fault}");
+        assert!(
+            message.contains("destination.serviceAccountKey") && message.contains(fault),
+            "{message}"
+        );
+        assert!(!message.contains("hidden"), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn everything_that_is_missing_is_named_at_once() {
     let (status, message, _) = send(JobKind::Backup, r#"{"id":"j"}"#).await;
     assert_eq!(status, 400);

@@ -9,7 +9,11 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{event::StoredPath, s3::StoredS3};
+use super::{
+    clouds::{StoredAzure, StoredGcs},
+    event::StoredPath,
+    s3::StoredS3,
+};
 
 /// [`JobRequest`]
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,6 +97,8 @@ enum StoredStore {
     File {
         path: StoredPath,
     },
+    Gcs(StoredGcs),
+    Azure(StoredAzure),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,6 +112,10 @@ struct StoredEcho {
     domain: String,
     container_name: String,
     project_name: String,
+    #[serde(default)]
+    account: String,
+    #[serde(default)]
+    container: String,
     path: String,
     filename_prefix: String,
 }
@@ -231,6 +241,8 @@ impl From<&Store> for StoredStore {
             Store::File(FileStore { path }) => Self::File {
                 path: path.as_path().into(),
             },
+            Store::Gcs(gcs) => Self::Gcs(gcs.into()),
+            Store::Azure(azure) => Self::Azure(azure.into()),
         }
     }
 }
@@ -257,6 +269,8 @@ impl From<StoredStore> for Store {
                 password: password.into(),
             }),
             StoredStore::File { path } => Self::File(FileStore { path: path.into() }),
+            StoredStore::Gcs(gcs) => Self::Gcs(gcs.into()),
+            StoredStore::Azure(azure) => Self::Azure(azure.into()),
         }
     }
 }
@@ -275,6 +289,8 @@ macro_rules! copy_echo {
             domain: echo.domain.clone(),
             container_name: echo.container_name.clone(),
             project_name: echo.project_name.clone(),
+            account: echo.account.clone(),
+            container: echo.container.clone(),
             path: echo.path.clone(),
             filename_prefix: echo.filename_prefix.clone(),
         }

@@ -6,7 +6,7 @@ use super::{Check, MAX_FILE_NAME_BYTES};
 use crate::{
     artifact::{Expected, InvalidSha256},
     plan::Transfer,
-    request::{Destination, DestinationDraft, DestinationEcho, FileStore, RequestRules, Store},
+    request::{Destination, DestinationDraft, DestinationEcho, FileStore, RequestRules, Store, endpoint},
 };
 
 /// The longest key of S3 is 1,024 bytes; the file name needs its part.
@@ -34,6 +34,8 @@ impl Check {
             domain: self.optional("destination.domain", draft.domain.clone()),
             container_name: self.optional("destination.container_name", draft.container_name.clone()),
             project_name: self.optional("destination.project_name", draft.project_name.clone()),
+            account: self.optional("destination.account", draft.account.clone()),
+            container: self.optional("destination.container", draft.container.clone()),
             path: self.optional("destination.path", draft.path.clone()),
             filename_prefix: self.optional("destination.filenamePrefix", draft.filename_prefix.clone()),
         };
@@ -53,6 +55,8 @@ impl Check {
             ("destination.authSecret", &draft.auth_secret),
             ("destination.sessionToken", &draft.session_token),
             ("destination.password", &draft.password),
+            ("destination.accountKey", &draft.account_key),
+            ("destination.sasToken", &draft.sas_token),
         ] {
             self.secret(path, secret.clone());
         }
@@ -61,8 +65,11 @@ impl Check {
             "S3" => Store::S3(self.s3(draft, rules, skip_ssl, transfer)),
             "SWIFT" => Store::Swift(self.swift(draft)),
             "FILE" => Store::File(self.file(draft, rules)),
+            "GCS" => Store::Gcs(self.gcs(draft, skip_ssl)),
+            "AZURE" => Store::Azure(self.azure(draft, skip_ssl)),
             _ => {
-                self.faults.add("destination.type", "is not one of S3, SWIFT, FILE");
+                self.faults
+                    .add("destination.type", "is not one of S3, SWIFT, FILE, GCS, AZURE");
                 return None;
             }
         };
@@ -87,6 +94,38 @@ impl Check {
                 .add("destination.path", "is not below one of the agent's allowed_file_roots");
         }
         FileStore { path }
+    }
+
+    /// A name of lower-case letters, digits and `others`, which `allowed` tells to people.
+    pub(super) fn name(&mut self, path: &str, value: Option<String>, allowed: &str, others: &[u8]) -> String {
+        let name = self.required(path, value);
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || others.contains(&byte);
+        if !name.bytes().all(is_allowed) || name == "." || name == ".." || name.len() > MAX_FILE_NAME_BYTES {
+            self.faults.add(path, format!("may hold only {allowed}"));
+        }
+        name
+    }
+
+    /// An endpoint with its scheme; none if there is none, or it is a fault.
+    pub(super) fn endpoint(&mut self, value: Option<String>, skip_ssl: bool) -> Option<String> {
+        let text = value.filter(|text| !text.is_empty())?;
+        match endpoint::complete(&text, skip_ssl) {
+            Ok(url) => Some(url),
+            Err(problem) => {
+                self.faults.add("destination.endpoint", problem);
+                None
+            }
+        }
+    }
+
+    /// Where requests hold what others could use, nobody may read them on their way.
+    pub(super) fn no_listeners(&mut self, endpoint: Option<&str>) {
+        if endpoint.is_some_and(|url| url.starts_with("http://") && !endpoint::is_loopback(url)) {
+            self.faults.add(
+                "destination.endpoint",
+                "must be https: over http anybody on the way could read the credentials",
+            );
+        }
     }
 
     pub(super) fn prefix(&mut self, prefix: String) -> String {

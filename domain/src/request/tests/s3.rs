@@ -88,7 +88,8 @@ fn the_members_of_s3_say_what_they_mean() {
     assert_eq!(s3.storage_class.as_deref(), Some("GLACIER_IR"));
     assert_eq!(s3.checksum, Some(S3Checksum::Sha256));
     let store = Store::S3(s3);
-    let secrets: Vec<&str> = store.secrets().into_iter().map(Secret::expose).collect();
+    let secrets = store.secrets();
+    let secrets: Vec<&str> = secrets.iter().map(Secret::expose).collect();
     assert_eq!(secrets, ["secret-SECRET", "key-SECRET", "token-SECRET"]);
     let mut bare = store;
     bare.remove_secrets();
