@@ -1,8 +1,10 @@
 //! Artifacts in a bucket and in a directory, in good days and bad.
 
+mod azure;
 mod directory;
 mod discarding;
 mod everywhere;
+mod gcs;
 mod halting;
 mod journal;
 mod s3_ambient;
@@ -29,7 +31,11 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use self::journal::Journal;
-use crate::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
+use crate::{
+    azurite::Azurite,
+    gcs_shim::{self, GcsShim},
+    s3_server::{ACCESS_KEY, S3Server, SECRET_KEY},
+};
 
 const BUCKET: &str = "backups";
 const MIB: usize = 1024 * 1024;
@@ -148,19 +154,55 @@ async fn until(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
-/// A store of either kind. In both, an object is a file.
+/// A store of any kind. In all but Azure, an object is a file.
 struct Place {
     name: &'static str,
     store: Store,
     blobs: ObjectBlobStore,
     objects: PathBuf,
-    server: Option<S3Server>,
-    _directory: Option<TempDir>,
+    server: Server,
+}
+
+/// What a place is kept by.
+enum Server {
+    S3(S3Server),
+    Gcs(GcsShim),
+    Azure(Azurite),
+    /// It is removed when this is dropped.
+    Directory {
+        _directory: TempDir,
+    },
 }
 
 impl Place {
-    async fn all() -> [Self; 2] {
-        [Self::s3().await, Self::directory()]
+    async fn all() -> Vec<Self> {
+        let mut all = vec![Self::s3().await, Self::directory(), Self::gcs().await];
+        all.extend(Self::azure().await);
+        all
+    }
+
+    async fn gcs() -> Self {
+        let shim = GcsShim::start().await;
+        shim.server.create_bucket(BUCKET);
+        Self {
+            name: "GCS",
+            store: Store::Gcs(gcs_shim::store_at(shim.endpoint(), BUCKET)),
+            blobs: patient(Duration::from_secs(20)),
+            objects: shim.server.object(BUCKET, ""),
+            server: Server::Gcs(shim),
+        }
+    }
+
+    /// None if there is no Azurite.
+    async fn azure() -> Option<Self> {
+        let azurite = Azurite::container().await?;
+        Some(Self {
+            name: "AZURE",
+            store: Store::Azure(azurite.store()),
+            blobs: patient(Duration::from_secs(20)),
+            objects: PathBuf::from("/nonexistent"),
+            server: Server::Azure(azurite),
+        })
     }
 
     async fn s3() -> Self {
@@ -171,8 +213,7 @@ impl Place {
             store: Store::S3(bucket_at(server.endpoint())),
             blobs: patient(Duration::from_secs(20)),
             objects: server.object(BUCKET, ""),
-            server: Some(server),
-            _directory: None,
+            server: Server::S3(server),
         }
     }
 
@@ -189,8 +230,7 @@ impl Place {
             }),
             blobs: ObjectBlobStore::new(settings),
             objects: directory.path().to_owned(),
-            server: None,
-            _directory: Some(directory),
+            server: Server::Directory { _directory: directory },
         }
     }
 
@@ -198,11 +238,29 @@ impl Place {
         self.objects.join(name)
     }
 
-    /// What lies around that is no object.
+    /// Puts an object there, past the agent.
+    async fn put(&self, name: &str, bytes: &[u8]) {
+        match &self.server {
+            Server::Azure(azurite) => azurite.put(name, bytes).await,
+            Server::S3(_) | Server::Gcs(_) | Server::Directory { .. } => fs::write(self.object(name), bytes).unwrap(),
+        }
+    }
+
+    /// What an object holds, seen past the agent; none if there is none.
+    async fn stored(&self, name: &str) -> Option<Vec<u8>> {
+        match &self.server {
+            Server::Azure(azurite) => azurite.stored(name).await,
+            Server::S3(_) | Server::Gcs(_) | Server::Directory { .. } => fs::read(self.object(name)).ok(),
+        }
+    }
+
+    /// What lies around that is no object. Nobody can see what Azure keeps of unfinished uploads.
     fn leftovers(&self) -> Vec<String> {
         match &self.server {
-            Some(server) => server.leftovers(),
-            None => hidden_files(&self.objects),
+            Server::S3(server) => server.leftovers(),
+            Server::Gcs(shim) => shim.server.leftovers(),
+            Server::Azure(_) => Vec::new(),
+            Server::Directory { .. } => hidden_files(&self.objects),
         }
     }
 }

@@ -27,9 +27,20 @@ pub(crate) struct S3Server {
 
 impl S3Server {
     pub(crate) async fn start() -> Self {
+        Self::serve(Some(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY))).await
+    }
+
+    /// One that asks for no key.
+    pub(crate) async fn for_anybody() -> Self {
+        Self::serve(None).await
+    }
+
+    async fn serve(auth: Option<SimpleAuth>) -> Self {
         let root = TempDir::new().unwrap();
         let mut service = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        if let Some(auth) = auth {
+            service.set_auth(auth);
+        }
         let service = service.build();
 
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -19,7 +19,7 @@ async fn a_round_trip_keeps_every_bit() {
             let (name, bytes) = (format!("of {size}.tar.gz"), noise(size));
             let stored = upload(&place.blobs, &place.store, &name, &bytes).await.unwrap();
             assert_eq!(stored, size as u64, "{what}");
-            assert_same(&fs::read(place.object(&name)).unwrap(), &bytes, &what);
+            assert_same(&place.stored(&name).await.unwrap(), &bytes, &what);
             let back = download(&place.blobs, &place.store, &name).await.unwrap();
             assert_same(&back, &bytes, &what);
         }
@@ -34,7 +34,7 @@ async fn a_file_that_grew_is_not_sent() {
         let source = desk.file("source", b"artifact, and more that came later");
         let error = send(&place.blobs, &place.store, "a", &source, 8).await.unwrap_err();
         assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
-        assert!(!place.object("a").exists(), "{}", place.name);
+        assert!(place.stored("a").await.is_none(), "{}", place.name);
     }
 }
 
@@ -70,7 +70,7 @@ async fn an_object_is_found_once_it_is_there() {
 #[tokio::test]
 async fn an_object_is_never_replaced() {
     for place in Place::all().await {
-        fs::write(place.object("a"), b"the first").unwrap();
+        place.put("a", b"the first").await;
         for size in [9, usize::try_from(PART_BYTES).unwrap() + 1] {
             let error = upload(&place.blobs, &place.store, "a", &noise(size)).await.unwrap_err();
             assert!(
@@ -78,7 +78,7 @@ async fn an_object_is_never_replaced() {
                 "{}: {error:?}",
                 place.name
             );
-            assert_eq!(fs::read(place.object("a")).unwrap(), b"the first", "{}", place.name);
+            assert_eq!(place.stored("a").await.unwrap(), b"the first", "{}", place.name);
         }
         assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
     }
@@ -126,7 +126,7 @@ async fn a_file_that_is_missing_or_became_shorter_is_a_local_fault() {
                 place.name
             );
         }
-        assert!(!place.object("a").exists(), "{}", place.name);
+        assert!(place.stored("a").await.is_none(), "{}", place.name);
         assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
     }
 }
@@ -144,7 +144,7 @@ async fn keys_are_kept_character_by_character() {
             upload(&place.blobs, &place.store, name, name.as_bytes()).await.unwrap();
             let back = download(&place.blobs, &place.store, name).await.unwrap();
             assert_eq!(back, name.as_bytes(), "{}", place.name);
-            assert_eq!(fs::read(place.object(name)).unwrap(), name.as_bytes(), "{}", place.name);
+            assert_eq!(place.stored(name).await.unwrap(), name.as_bytes(), "{}", place.name);
             assert!(
                 place.blobs.find(&place.store, &key(name)).await.unwrap().is_some(),
                 "{}: {name}",

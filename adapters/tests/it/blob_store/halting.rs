@@ -109,7 +109,7 @@ async fn what_was_halted_before_is_not_begun() {
             place.name
         );
         assert!(
-            !place.object("a").exists() && journal.names().is_empty(),
+            place.stored("a").await.is_none() && journal.names().is_empty(),
             "{}",
             place.name
         );
