@@ -28,6 +28,14 @@ const TRANSIENT_CODES: [&str; 9] = [
     "TooManyRequests",
 ];
 
+/// Codes of answers with status 409 that are not about a name.
+const CONFLICTS_OF_PLACE: [&str; 4] = [
+    "AccountIsDisabled",
+    "ContainerBeingDeleted",
+    "ContainerDisabled",
+    "InvalidBucketState",
+];
+
 /// What was to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -221,6 +229,12 @@ impl Failure {
         } else {
             None
         }
+    }
+
+    /// Whether it is not the name that something is in the way of, but all that is to be kept there.
+    pub(super) fn is_conflict_of_place(&self) -> bool {
+        let code = self.answer().and_then(|answer| answer.code.as_deref());
+        code.is_some_and(|code| CONFLICTS_OF_PLACE.contains(&code))
     }
 
     /// For logs: without what a store says in its own words.

@@ -108,7 +108,10 @@ mod tests {
                 },
                 prefix: String::new(),
             };
-            let text = connect(&store, limits).await.unwrap_err().to_string();
+            let text = connect(&store, limits, &CaCertificates::default())
+                .await
+                .unwrap_err()
+                .to_string();
             assert!(text.contains("private_key"), "{text}");
             assert!(!text.contains("hidden") && !text.contains("aGlkZGVu"), "{text}");
         }

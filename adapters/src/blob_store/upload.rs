@@ -156,6 +156,7 @@ impl Upload<'_> {
                 Ok(()) => Ok(Commit::Done),
                 Err(failure) if failure.is_transient() => Err(failure),
                 Err(failure) => match failure.answer().map(|answer| answer.status) {
+                    Some(409) if failure.is_conflict_of_place() => Ok(Commit::Refused(failure)),
                     Some(409 | 412) => Ok(Commit::Taken),
                     Some(400 | 501) => Ok(Commit::ConditionUnknown),
                     Some(_) | None => Ok(Commit::Refused(failure)),
@@ -219,12 +220,22 @@ impl Upload<'_> {
                 unfinished.forget();
                 Ok(())
             }
-            Err(failure) => match unfinished.abort().await {
-                // It was completed after all, or somebody else has removed it.
-                Aborted::WasGone => self.accept_if_halted_too_late(failure).await,
-                // An object that shows up now lacks what was removed.
-                Aborted::Removed => Err(failure),
-            },
+            Err(failure) => {
+                // Asked first: of what is complete nothing may be removed.
+                let failure = match self.accept_if_halted_too_late(failure).await {
+                    Ok(()) => {
+                        unfinished.forget();
+                        return Ok(());
+                    }
+                    Err(failure) => failure,
+                };
+                match unfinished.abort().await {
+                    // It was completed at the last moment, or somebody else has removed it.
+                    Aborted::WasGone => self.accept_if_halted_too_late(failure).await,
+                    // An object that shows up now may lack what was removed.
+                    Aborted::Removed => Err(failure),
+                }
+            }
         }
     }
 

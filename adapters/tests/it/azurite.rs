@@ -151,7 +151,7 @@ fn unused_name() -> String {
 }
 
 /// Says aloud that a place was left out. With `OSB_TEST_REQUIRE_SERVERS=1` that is a failure.
-fn leave_out(what: &str, why: &str) {
+pub(crate) fn leave_out(what: &str, why: &str) {
     let required = std::env::var("OSB_TEST_REQUIRE_SERVERS").is_ok_and(|value| value == "1");
     assert!(!required, "{what} must not be left out here, but {why}");
     // Past the test runner, which keeps what passing tests print to itself. Nobody may be listening.

@@ -35,6 +35,7 @@ use crate::{
     azurite::Azurite,
     gcs_shim::{self, GcsShim},
     s3_server::{ACCESS_KEY, S3Server, SECRET_KEY},
+    swift::Swift,
 };
 
 const BUCKET: &str = "backups";
@@ -154,7 +155,7 @@ async fn until(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
-/// A store of any kind. In all but Azure, an object is a file.
+/// A store of any kind. In all but Azure and Swift, an object is a file.
 struct Place {
     name: &'static str,
     store: Store,
@@ -168,6 +169,7 @@ enum Server {
     S3(S3Server),
     Gcs(GcsShim),
     Azure(Azurite),
+    Swift(Swift),
     /// It is removed when this is dropped.
     Directory {
         _directory: TempDir,
@@ -178,6 +180,7 @@ impl Place {
     async fn all() -> Vec<Self> {
         let mut all = vec![Self::s3().await, Self::directory(), Self::gcs().await];
         all.extend(Self::azure().await);
+        all.extend(Self::swift().await);
         all
     }
 
@@ -202,6 +205,18 @@ impl Place {
             blobs: patient(Duration::from_secs(20)),
             objects: PathBuf::from("/nonexistent"),
             server: Server::Azure(azurite),
+        })
+    }
+
+    /// None if there is no Swift.
+    async fn swift() -> Option<Self> {
+        let swift = Swift::container().await?;
+        Some(Self {
+            name: "SWIFT",
+            store: Store::Swift(swift.store()),
+            blobs: patient(Duration::from_secs(60)),
+            objects: PathBuf::from("/nonexistent"),
+            server: Server::Swift(swift),
         })
     }
 
@@ -242,6 +257,7 @@ impl Place {
     async fn put(&self, name: &str, bytes: &[u8]) {
         match &self.server {
             Server::Azure(azurite) => azurite.put(name, bytes).await,
+            Server::Swift(swift) => swift.put(name, bytes).await,
             Server::S3(_) | Server::Gcs(_) | Server::Directory { .. } => fs::write(self.object(name), bytes).unwrap(),
         }
     }
@@ -250,16 +266,18 @@ impl Place {
     async fn stored(&self, name: &str) -> Option<Vec<u8>> {
         match &self.server {
             Server::Azure(azurite) => azurite.stored(name).await,
+            Server::Swift(swift) => swift.stored(name).await,
             Server::S3(_) | Server::Gcs(_) | Server::Directory { .. } => fs::read(self.object(name)).ok(),
         }
     }
 
     /// What lies around that is no object. Nobody can see what Azure keeps of unfinished uploads.
-    fn leftovers(&self) -> Vec<String> {
+    async fn leftovers(&self) -> Vec<String> {
         match &self.server {
             Server::S3(server) => server.leftovers(),
             Server::Gcs(shim) => shim.server.leftovers(),
             Server::Azure(_) => Vec::new(),
+            Server::Swift(swift) => swift.leftovers().await,
             Server::Directory { .. } => hidden_files(&self.objects),
         }
     }

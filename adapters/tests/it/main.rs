@@ -6,3 +6,4 @@ mod blob_store;
 mod faulty;
 mod gcs_shim;
 mod s3_server;
+mod swift;

@@ -16,8 +16,6 @@ use crate::blob_store::fault::{ConnectionFault, Fault};
 
 /// A token is renewed this long before its time is up, or when a quarter of its time is left.
 const LONGEST_MARGIN: Duration = Duration::from_secs(60);
-/// What is told to live shorter is not believed: it would have to be renewed for each request.
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(2);
 /// A renewal ahead of time that failed is not tried again for so long.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Why a renewal failed is told for so long to all who need it: many wrong passwords in a row lock a
@@ -68,10 +66,7 @@ impl State {
                 generation,
                 since: now,
             },
-            renew_at: grant
-                .lifetime
-                .filter(|lifetime| *lifetime >= SHORTEST_LIFETIME)
-                .and_then(early),
+            renew_at: grant.lifetime.and_then(early),
             failure: None,
         }
     }

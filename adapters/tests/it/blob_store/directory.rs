@@ -92,7 +92,7 @@ async fn a_name_is_taken_by_whatever_has_it() {
         let error = upload(&place.blobs, &place.store, name, b"x").await.unwrap_err();
         assert!(matches!(error, BlobStoreError::AlreadyExists(_)), "{name}: {error:?}");
     }
-    assert_eq!(place.leftovers(), [""; 0]);
+    assert_eq!(place.leftovers().await, [""; 0]);
     assert!(!place.object("nowhere").exists());
 }
 

@@ -4,11 +4,12 @@ use std::{fs, os::unix::fs::MetadataExt};
 
 use adapters::blob_store::PART_BYTES;
 use domain::{
-    artifact::Expected,
+    artifact::{Expected, ObjectKey},
     ports::{BlobStore, BlobStoreError, Halt},
+    request::Store,
 };
 
-use super::{Desk, Place, assert_same, download, key, noise, send, upload};
+use super::{Desk, Place, assert_same, download, journal::Journal, key, noise, send, sha256, until, upload};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_trip_keeps_every_bit() {
@@ -23,7 +24,7 @@ async fn a_round_trip_keeps_every_bit() {
             let back = download(&place.blobs, &place.store, &name).await.unwrap();
             assert_same(&back, &bytes, &what);
         }
-        assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
+        assert_eq!(place.leftovers().await, [""; 0], "{}", place.name);
     }
 }
 
@@ -80,7 +81,7 @@ async fn an_object_is_never_replaced() {
             );
             assert_eq!(place.stored("a").await.unwrap(), b"the first", "{}", place.name);
         }
-        assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
+        assert_eq!(place.leftovers().await, [""; 0], "{}", place.name);
     }
 }
 
@@ -127,7 +128,7 @@ async fn a_file_that_is_missing_or_became_shorter_is_a_local_fault() {
             );
         }
         assert!(place.stored("a").await.is_none(), "{}", place.name);
-        assert_eq!(place.leftovers(), [""; 0], "{}", place.name);
+        assert_eq!(place.leftovers().await, [""; 0], "{}", place.name);
     }
 }
 
@@ -184,5 +185,90 @@ async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
         }
         assert!(!desk.path("missing").exists(), "{}", place.name);
         assert_eq!(fs::read(&other).unwrap(), b"precious", "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_may_be_deep_and_hold_what_it_wants() {
+    for mut place in Place::all().await {
+        let prefix = "a/b c/é~%20#+?/😀/of-";
+        match &mut place.store {
+            Store::S3(s3) => s3.prefix = prefix.to_owned(),
+            Store::Gcs(gcs) => gcs.prefix = prefix.to_owned(),
+            Store::Azure(azure) => azure.prefix = prefix.to_owned(),
+            // These have none.
+            Store::Swift(_) | Store::File(_) => continue,
+        }
+        let key = ObjectKey::new(place.store.prefix(), "x.tar.gz");
+        assert_eq!(key.as_str(), format!("{prefix}x.tar.gz"));
+        let (desk, halt) = (Desk::new(), Halt::default());
+        let source = desk.file("source", b"artifact");
+        let (blobs, store) = (&place.blobs, &place.store);
+        let sent = blobs.upload(store, &key, &source, 8, Journal::new(), &halt).await;
+        assert_eq!(sent.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
+        assert_eq!(
+            place.stored(key.as_str()).await.as_deref(),
+            Some(b"artifact".as_slice()),
+            "{}",
+            place.name
+        );
+        let target = desk.file("target", b"");
+        let got = blobs.download(store, &key, &target, Expected::default(), &halt).await;
+        assert_eq!(got.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn what_is_downloaded_must_be_as_expected() {
+    for place in Place::all().await {
+        upload(&place.blobs, &place.store, "a", b"artifact").await.unwrap();
+        let (desk, halt) = (Desk::new(), Halt::default());
+        let right = Expected {
+            size_bytes: Some(8),
+            sha256: Some(sha256(b"artifact")),
+        };
+        let of_other = Expected {
+            sha256: Some(sha256(b"other")),
+            ..right
+        };
+        let longer = Expected {
+            size_bytes: Some(9),
+            ..right
+        };
+        for (expected, is_fine) in [(right, true), (of_other, false), (longer, false)] {
+            let target = desk.file("target", b"");
+            let got = place
+                .blobs
+                .download(&place.store, &key("a"), &target, expected, &halt)
+                .await;
+            assert_eq!(got.is_ok(), is_fine, "{}: {got:?}", place.name);
+            if let Err(error) = got {
+                assert!(error.to_string().contains("expected"), "{}: {error}", place.name);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_told_to_stop_leaves_nothing() {
+    for place in Place::all().await {
+        let (desk, halt, bytes) = (Desk::new(), Halt::default(), noise(60 * 1024 * 1024));
+        let source = desk.file("source", &bytes);
+        let (size, journal) = (bytes.len() as u64, Journal::new());
+        let name = key("a");
+        let upload = place
+            .blobs
+            .upload(&place.store, &name, &source, size, journal.clone(), &halt);
+        let stop = async {
+            // Azure's uploads have no names.
+            until("the upload to be open", || !journal.names().is_empty()).await;
+            halt.fire();
+        };
+        let (sent, ()) = tokio::join!(upload, stop);
+        let stored = place.stored("a").await;
+        // It may have been too late: then it is whole.
+        assert_eq!(sent.is_ok(), stored.is_some(), "{}: {sent:?}", place.name);
+        assert!(stored.is_none_or(|stored| stored == bytes), "{}", place.name);
+        assert_eq!(place.leftovers().await, [""; 0], "{}", place.name);
     }
 }

@@ -154,13 +154,15 @@ async fn a_failed_upload_leaves_no_parts() {
 #[tokio::test]
 async fn a_name_taken_during_the_upload_is_not_replaced() {
     let scene = Arc::new(Scene::new().await);
-    scene.proxy.plan(1, "POST", "uploads", Fault::Refuse(503, "SlowDown"));
+    // So that there is time to take the name, however soon it is tried again.
+    let slow = Fault::Delay(Duration::from_millis(500));
+    scene.proxy.plan(1, "PUT", "partNumber=2", slow);
     let bytes = large();
     let upload = tokio::spawn({
         let scene = Arc::clone(&scene);
         async move { upload(&patient(PATIENT), &scene.store(), "a", &bytes).await }
     });
-    until("the upload to begin", || scene.proxy.requests("POST", "uploads") == 1).await;
+    until("parts to be sent", || scene.proxy.requests("PUT", "partNumber=2") == 1).await;
     scene.put_object("a", b"somebody else's");
     let error = upload.await.unwrap().unwrap_err();
     assert!(matches!(error, BlobStoreError::AlreadyExists(_)), "{error:?}");

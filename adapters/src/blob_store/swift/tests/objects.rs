@@ -94,11 +94,11 @@ async fn each_condition_of_a_get_is_sent_and_each_answer_understood() {
         ("bytes=1-3", "\"quoted\"")
     );
 
-    swift
-        .get_opts(&path("k"), GetOptions::new().with_range(Some(GetRange::Offset(1))))
-        .await
-        .unwrap();
+    let all_else = GetOptions::new().with_range(Some(GetRange::Offset(1)));
+    let error = swift.get_opts(&path("k"), all_else).await.unwrap_err();
     assert_eq!(fake.seen()[2].header("range"), "bytes=1-");
+    // The same answer is not one to this.
+    assert!(error.to_string().contains("another range"), "{error}");
 
     for (status, fits) in [
         (
