@@ -24,7 +24,7 @@ use object_store::{
         HttpResponseBody, HttpService,
     },
 };
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url, header::RETRY_AFTER};
 use tokio::time::timeout;
 
 use super::{
@@ -161,6 +161,7 @@ impl Connector {
         let region = region.and_then(|region| region.to_str().ok()).map(str::to_owned);
         let code = answer.headers().get("x-ms-error-code");
         let code = code.and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let retry_after = answer.headers().get(RETRY_AFTER).cloned();
         let (head, body) = hyper::Response::from(answer).into_parts();
         let body = HttpResponseBody::new(Incoming(body));
 
@@ -173,7 +174,8 @@ impl Connector {
         // The completion of an upload may fail after its status was sent, and then says so in the body.
         if !is_fine || text.contains("<Error>") {
             let answer = Answer::new(status.as_u16(), region.as_deref(), &text);
-            return Err(failed(Fault::Answer(answer.with_code(code.as_deref()))));
+            let answer = answer.with_code(code.as_deref()).with_retry_after(retry_after.as_ref());
+            return Err(failed(Fault::Answer(answer)));
         }
         whole.map(|()| HttpResponse::from_parts(head, body.into()))
     }

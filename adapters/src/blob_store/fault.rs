@@ -3,8 +3,10 @@
 //! `object_store` keeps its own error types private, but lets what the HTTP service returned be found
 //! at the end of its chain of causes. So these are made there, and found again with [`Fault::in_chain`].
 
-use rustls::AlertDescription;
 use std::{error::Error, fmt, io, time::Duration};
+
+use reqwest::header::HeaderValue;
+use rustls::AlertDescription;
 
 /// More of an error's code or message is not shown.
 const MAX_SHOWN_CHARS: usize = 200;
@@ -62,6 +64,8 @@ pub(super) struct Answer {
     pub(super) message: Option<String>,
     /// Where the bucket is, if the store said so.
     pub(super) region: Option<String>,
+    /// How long the store wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl fmt::Display for Answer {
@@ -91,7 +95,18 @@ impl Answer {
             code,
             message,
             region: region.filter(|region| is_region(region)),
+            retry_after: None,
         }
+    }
+
+    /// With what its `Retry-After` says, which only those that are asked too much mean. Of its two
+    /// forms stores use the one of seconds.
+    pub(super) fn with_retry_after(mut self, header: Option<&HeaderValue>) -> Self {
+        let seconds = header
+            .filter(|_| matches!(self.status, 429 | 503))
+            .and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok());
+        self.retry_after = seconds.map(Duration::from_secs);
+        self
     }
 }
 
@@ -243,6 +258,22 @@ mod tests {
                     <Message>a &lt;b&gt; &amp;amp; c</Message><StringToSign>secret</StringToSign></Error>";
         let answer = Answer::new(403, None, body);
         assert_eq!(answer.to_string(), "403 SignatureDoesNotMatch (a <b> &amp; c)");
+    }
+
+    #[test]
+    fn a_wish_to_be_left_alone_is_read_in_seconds_and_from_those_that_are_busy() {
+        for (status, header, wish) in [
+            (503, Some("7"), Some(7)),
+            (429, Some(" 0 "), Some(0)),
+            (500, Some("7"), None),
+            (503, Some("Wed, 21 Oct 2015 07:28:00 GMT"), None),
+            (503, Some("-1"), None),
+            (503, None, None),
+        ] {
+            let header = header.map(HeaderValue::from_static);
+            let answer = Answer::new(status, None, "").with_retry_after(header.as_ref());
+            assert_eq!(answer.retry_after, wish.map(Duration::from_secs), "{status} {header:?}");
+        }
     }
 
     #[test]

@@ -90,7 +90,10 @@ impl Trouble<'_> {
         if left.is_zero() {
             return Err(failure.given_up(now - since));
         }
-        let pause = pause(self.faults, random()).min(left);
+        // The jitter comes on top, as others were told the same.
+        let asked = failure.answer().and_then(|answer| answer.retry_after);
+        let pause = asked.unwrap_or_default().saturating_add(pause(self.faults, random()));
+        let pause = pause.min(left);
         self.faults = self.faults.saturating_add(1);
         tracing::debug!(fault = failure.summary(), pause_ms = pause.as_millis(), "trying again");
         sleep(pause).await;
@@ -114,6 +117,8 @@ fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+
+    use reqwest::header::HeaderValue;
 
     use super::*;
     use crate::blob_store::fault::{Answer, Fault};
@@ -141,6 +146,21 @@ mod tests {
             .await;
         assert!(result.is_err());
         assert_eq!(tries.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_wants_to_be_left_alone_is_but_not_beyond_patience() {
+        let busy = || {
+            let answer = Answer::new(503, None, "").with_retry_after(Some(&HeaderValue::from_static("1")));
+            Failure::from(Fault::Answer(answer))
+        };
+        for (limit_ms, least_ms, most_ms) in [(60_000, 1_000, 1_900), (200, 200, 900)] {
+            let start = Instant::now();
+            let patience = Patience::new(Duration::from_millis(limit_ms));
+            patience.trouble().bear(busy()).await.unwrap();
+            let waited = u64::try_from(start.elapsed().as_millis()).unwrap();
+            assert!((least_ms..most_ms).contains(&waited), "{limit_ms}: {waited} ms");
+        }
     }
 
     #[tokio::test]

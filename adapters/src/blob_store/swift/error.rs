@@ -64,7 +64,7 @@ impl SwiftFault {
             status,
             code: reason(status),
             message: Some(text.into()),
-            region: None,
+            ..Answer::default()
         }))
     }
 
@@ -124,7 +124,7 @@ impl SwiftFault {
                 status: 401,
                 code: reason(401),
                 message: Some(text),
-                region: None,
+                ..Answer::default()
             }),
             Self::Strange(text) => {
                 return object_store::Error::Generic {
