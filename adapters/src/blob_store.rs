@@ -26,6 +26,7 @@ mod halting;
 mod hidden;
 mod leftovers;
 mod local;
+mod mark;
 mod movement;
 mod parts;
 mod retry;

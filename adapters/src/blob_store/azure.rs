@@ -62,6 +62,7 @@ pub(super) async fn connect(store: &AzureStore, limits: Limits, trust: &CaCertif
         creating: Arc::clone(&objects) as _,
         objects,
         parts: PartRules::AZURE,
+        takes_marks: false,
         limits,
     })
 }

@@ -27,6 +27,8 @@ pub(super) struct Bucket {
     /// Watches over the parts and pieces of the transfer.
     pub(super) stall: Arc<Stall>,
     pub(super) open_uploads: Arc<dyn OpenUploads>,
+    /// Whether an object can be made with a [`Mark`](super::mark::Mark).
+    pub(super) takes_marks: bool,
 }
 
 /// Without its clients, whose credentials may print themselves.

@@ -108,6 +108,7 @@ impl S3Connections {
             objects,
             creating: Arc::new(creating),
             parts: PartRules::S3,
+            takes_marks: true,
             limits,
         })
     }

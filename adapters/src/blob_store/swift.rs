@@ -85,6 +85,7 @@ pub(super) async fn connect(store: &SwiftStore, limits: Limits, trust: &CaCertif
             most_parts: bounds.max_parts,
             most_bytes: bounds.max_part_bytes,
         },
+        takes_marks: false,
         limits,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use object_store::path::Path;
+use object_store::{Attributes, path::Path};
 use tokio::{runtime::Handle, task::JoinHandle, time::sleep};
 
 use super::{
@@ -40,9 +40,12 @@ impl Unfinished {
         }
     }
 
-    /// Has the store open it.
-    pub(super) async fn create(mut self) -> Result<Self, Failure> {
-        self.id = self.objects.create_multipart(&self.path).await?;
+    /// Has the store open it, for an object with these attributes.
+    pub(super) async fn create(mut self, attributes: Attributes) -> Result<Self, Failure> {
+        self.id = self
+            .objects
+            .create_multipart_opts(&self.path, attributes.into())
+            .await?;
         self.is_open = true;
         Ok(self)
     }

@@ -16,7 +16,7 @@ use domain::{
     ports::{Halt, Moved, UploadJournal},
 };
 use futures_util::{Stream, StreamExt, stream};
-use object_store::{PutMode, PutPayload, multipart::PartId, path::Path};
+use object_store::{GetResult, PutMode, PutOptions, PutPayload, multipart::PartId, path::Path};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -26,6 +26,7 @@ use super::{
     failure::Failure,
     halting::unless_halted,
     local::Source,
+    mark::Mark,
     parts::{PART_BYTES, Part, parts},
     retry::Patience,
     unfinished::{Aborted, LONGEST_AFTERMATH, Unfinished},
@@ -56,6 +57,7 @@ pub(super) async fn upload(
         journal,
         halt,
         digest: Digest::default(),
+        mark: if bucket.takes_marks { Mark::new() } else { Mark::none() },
         is_committing: AtomicBool::new(false),
     };
     if source.size <= PART_BYTES.min(bucket.parts.most_bytes) {
@@ -79,6 +81,8 @@ struct Upload<'a> {
     halt: &'a Halt,
     /// Of what was read.
     digest: Digest,
+    /// Of the object that this upload makes.
+    mark: Mark,
     /// Whether the object may have become visible.
     is_committing: AtomicBool,
 }
@@ -164,8 +168,13 @@ impl Upload<'_> {
             }
         };
         let result = self.patience.retry(attempt).await;
-        // Only an earlier try whose answer was lost can have made an object of ours.
-        let may_be_ours = tries.into_inner() > 1;
+        // An earlier try whose answer was lost can have made an object of ours, and so can one that was
+        // answered with success in words that make no sense.
+        let may_be_ours = tries.into_inner() > 1
+            || match &result {
+                Ok(Commit::Refused(failure)) | Err(failure) => failure.is_strange(),
+                Ok(Commit::Done | Commit::Taken | Commit::ConditionUnknown) => false,
+            };
         match result {
             Ok(Commit::Done) => Ok(()),
             Ok(Commit::Taken) => self.accept_if_ours(may_be_ours, Failure::taken()).await,
@@ -181,36 +190,51 @@ impl Upload<'_> {
     {
         let was_sent = AtomicBool::new(false);
         let attempt = || async {
-            match self.bucket.head(&self.path).await? {
+            match self.bucket.look(&self.path).await? {
                 None => {
                     was_sent.store(true, Ordering::Relaxed);
                     plain().await
                 }
                 // It was free when the last try was sent, whose answer was lost.
-                Some(object) if was_sent.load(Ordering::Relaxed) && object.size == self.source.size => Ok(()),
+                Some(object) if was_sent.load(Ordering::Relaxed) && self.is_ours(&object) => Ok(()),
                 Some(_) => Err(Failure::taken()),
             }
         };
-        self.patience.retry(attempt).await
+        match self.patience.retry(attempt).await {
+            Err(failure) => self.accept_if_ours(was_sent.load(Ordering::Relaxed), failure).await,
+            Ok(()) => Ok(()),
+        }
     }
 
     async fn put(&self, bytes: Bytes, mode: PutMode) -> Result<(), Failure> {
         let payload = PutPayload::from(bytes);
-        self.bucket.objects.put_opts(&self.path, payload, mode.into()).await?;
+        let options = PutOptions {
+            mode,
+            attributes: self.mark.attributes(),
+            ..PutOptions::default()
+        };
+        self.bucket.objects.put_opts(&self.path, payload, options).await?;
         Ok(())
     }
 
-    /// The name was free before the first try, so an object of our length is that of a try whose
+    /// The name was free before the first try, so an object that bears our mark is that of a try whose
     /// answer was lost. Stores differ in what they then say to the next try.
     async fn accept_if_ours(&self, may_be_ours: bool, failure: Failure) -> Result<(), Failure> {
         if !may_be_ours {
             return Err(failure);
         }
         let patience = Patience::new(self.bucket.limits.retry.min(LONGEST_AFTERMATH));
-        match patience.retry(|| self.bucket.head(&self.path)).await {
-            Ok(Some(object)) if object.size == self.source.size => Ok(()),
+        match patience.retry(|| self.bucket.look(&self.path)).await {
+            Ok(Some(object)) if self.is_ours(&object) => Ok(()),
+            // Nobody knows whose it is; to say that it is another's would be wrong as often as right.
+            Err(unknown) if !failure.is_halt() && !failure.is_transient() => Err(unknown),
             Ok(_) | Err(_) => Err(failure),
         }
+    }
+
+    /// Of a store that gives no mark back, the length must do.
+    fn is_ours(&self, object: &GetResult) -> bool {
+        object.meta.size == self.source.size && self.mark.is_on(&object.attributes).unwrap_or(true)
     }
 
     async fn in_parts(&self) -> Result<(), Failure> {
@@ -255,7 +279,7 @@ impl Upload<'_> {
     /// is known at last, and removed.
     async fn create(&self) -> Result<Unfinished, Failure> {
         let unfinished = Unfinished::new(self.bucket, &self.path);
-        let mut created = tokio::spawn(unfinished.create());
+        let mut created = tokio::spawn(unfinished.create(self.mark.attributes()));
         let created = tokio::select! {
             created = &mut created => created,
             () = self.halt.fired() => {
@@ -339,11 +363,13 @@ impl Upload<'_> {
         // A part that is sent twice under the same number counts once.
         let put = || async {
             let payload = PutPayload::from(bytes.clone());
-            Ok(self
-                .bucket
-                .objects
-                .put_part(&self.path, id, part.index, payload)
-                .await?)
+            let objects = &self.bucket.objects;
+            let sent = objects.put_part(&self.path, id, part.index, payload).await?;
+            // It is what the part is called by when the object is put together.
+            if sent.content_id.trim_matches('"').is_empty() {
+                return Err(Failure::unsteady("the store took a part, but gave it an empty ETag"));
+            }
+            Ok(sent)
         };
         let sent = self.bucket.stall.watch(self.patience.retry(put)).await?;
         self.patience.renew();

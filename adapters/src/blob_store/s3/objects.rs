@@ -66,6 +66,10 @@ impl MultipartStore for S3Objects {
         self.making.create_multipart(path).await
     }
 
+    async fn create_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<MultipartId> {
+        self.making.create_multipart_opts(path, options).await
+    }
+
     async fn put_part(&self, path: &Path, id: &MultipartId, part: usize, data: PutPayload) -> Result<PartId> {
         self.all_else.put_part(path, id, part, data).await
     }
