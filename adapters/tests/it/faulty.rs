@@ -20,6 +20,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::{AbortHandle, JoinSet},
 };
 
@@ -48,6 +49,18 @@ pub(crate) enum Fault {
     Conceal(&'static str),
     /// The answer has this header too.
     Add(&'static str, &'static str),
+    /// The server does as it was asked, but this answer comes.
+    AnswerAfter(u16, &'static str),
+    /// 503 comes, with this in `Retry-After`; the server gets nothing.
+    Busy(&'static str),
+    /// The server is asked only when it is allowed.
+    Await(Arc<Semaphore>),
+    /// The connection is cut, and the server gets nothing, but only when it is allowed.
+    AwaitCut(Arc<Semaphore>),
+    /// This comes as the whole object, whatever range of it was asked for.
+    Whole(Bytes),
+    /// A bit of this byte of the answer's body is another.
+    Flip(usize),
 }
 
 #[derive(Debug)]
@@ -204,6 +217,38 @@ async fn pass(request: Request<Incoming>, server: SocketAddr, script: Arc<Script
             let mut answer = forward(request, server, u64::MAX).await?;
             answer.headers_mut().insert(header, value.parse().unwrap());
             Ok(answer)
+        }
+        Some(Fault::AnswerAfter(status, body)) => {
+            drain(forward(request, server, u64::MAX).await?.body_mut()).await;
+            let mut answer = Response::new(Answer::Whole(Some(body.into())));
+            *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+            Ok(answer)
+        }
+        Some(Fault::Busy(seconds)) => {
+            let mut answer = answer(request, &script, 503, "<Error><Code>SlowDown</Code></Error>".to_owned()).await?;
+            answer.headers_mut().insert("retry-after", seconds.parse().unwrap());
+            Ok(answer)
+        }
+        Some(Fault::Await(allowed)) => {
+            allowed.acquire().await.unwrap().forget();
+            forward(request, server, u64::MAX).await
+        }
+        Some(Fault::AwaitCut(allowed)) => {
+            allowed.acquire().await.unwrap().forget();
+            Err(cut())
+        }
+        Some(Fault::Whole(object)) => {
+            let (mut head, _) = forward(request, server, u64::MAX).await?.into_parts();
+            head.status = StatusCode::OK;
+            head.headers.remove("content-range");
+            head.headers.insert("content-length", object.len().into());
+            Ok(Response::from_parts(head, Answer::Whole(Some(object))))
+        }
+        Some(Fault::Flip(place)) => {
+            let (head, mut body) = forward(request, server, u64::MAX).await?.into_parts();
+            let mut bytes = drain(&mut body).await;
+            bytes[place] ^= 1;
+            Ok(Response::from_parts(head, Answer::Whole(Some(bytes.into()))))
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod azurite;
 mod blob_store;
+mod chaos;
 mod faulty;
 mod gcs_shim;
 mod s3_server;

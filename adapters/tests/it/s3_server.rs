@@ -2,6 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
@@ -80,6 +81,16 @@ impl S3Server {
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let is_leftover = |name: &String| [".upload", ".tmp"].iter().any(|start| name.starts_with(start));
         names.filter(is_leftover).collect()
+    }
+
+    /// The ids of the uploads of this key that are open, which the server does not tell.
+    pub(crate) fn open_uploads(&self, bucket: &str, key: &str) -> Vec<String> {
+        let [bucket, key] = [bucket, key].map(|name| URL_SAFE_NO_PAD.encode(name));
+        let start = format!(".bucket-{bucket}.object-{key}.upload-");
+        let id = |name: &str| Some(name.strip_prefix(&start)?.strip_suffix(".metadata.json")?.to_owned());
+        let names = fs::read_dir(self.root.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter_map(|name| id(&name)).collect()
     }
 
     /// Ends the server, so that nobody listens any more.
