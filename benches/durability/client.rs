@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
+    agent::{PASSWORD, USER},
     finished,
-    server::{PASSWORD, USER},
 };
 
 const CONNECTIONS: usize = 16;

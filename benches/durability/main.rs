@@ -8,11 +8,15 @@
 //! `cargo bench --bench durability` measures all and writes `benches/results/durability.md`. Names
 //! of parts (`jobs`, `get`, `start`, `memory`) behind `--` measure these alone, and write nothing.
 
+#[path = "../common/agent.rs"]
+mod agent;
 mod client;
 mod finished;
+#[path = "../common/machine.rs"]
 mod machine;
 mod parts;
 mod report;
+#[path = "../common/series.rs"]
 mod series;
 mod server;
 mod under_test;

@@ -32,10 +32,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{FINISHED_JOBS, finished};
+use crate::{
+    FINISHED_JOBS,
+    agent::{PASSWORD, USER},
+    finished,
+};
 
-pub(crate) const USER: &str = "operator";
-pub(crate) const PASSWORD: &str = "the-password-of-the-operator";
 /// Jobs at work at a time, of each kind.
 const AT_WORK: usize = 10;
 

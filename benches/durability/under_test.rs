@@ -12,21 +12,10 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    agent::{self, PHASES},
     machine,
-    server::{Kind, PASSWORD, USER},
+    server::Kind,
 };
-
-const PHASES: [&str; 9] = [
-    "pre-backup-lock",
-    "pre-backup-check",
-    "backup",
-    "backup-cleanup",
-    "post-backup-unlock",
-    "pre-restore-lock",
-    "restore",
-    "restore-cleanup",
-    "post-restore-unlock",
-];
 
 /// The directories of one agent, on the disk on which all else is built.
 #[derive(Debug)]
@@ -108,30 +97,7 @@ impl UnderTest {
     /// The agent's own binary, and how long it took until it was there for clients.
     pub(crate) fn start_agent(place: &Place) -> (Self, Duration) {
         let begin = Instant::now();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_osb-backup-agent"))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .envs([
-                ("client_username", USER),
-                ("client_password", PASSWORD),
-                ("client_address", "127.0.0.1"),
-                ("client_port", "0"),
-            ])
-            .env("directory_backup", place.path().join("backup"))
-            .env("directory_restore", place.path().join("restore"))
-            .env("scripts_path", place.path().join("scripts"))
-            .env("state_directory", place.path().join("state"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the agent's binary can be run");
-        let stderr = process.stderr.take().expect("it is piped");
-        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| {
-            let (_, address) = line.split_once("listening on http://")?;
-            address.trim().parse::<SocketAddr>().ok()
-        });
-        let address = address.expect("the agent logs its address");
+        let (process, address) = agent::start(place.path(), []);
         TcpStream::connect(address).expect("it takes connections");
         let taken = begin.elapsed();
         (Self { process, address }, taken)

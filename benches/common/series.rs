@@ -1,5 +1,8 @@
 //! Numbers of several rounds.
 
+/// The share of the median.
+pub(crate) const MIDDLE: f64 = 0.5;
+
 /// What several rounds measured, in their order.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Series(Vec<f64>);
@@ -9,6 +12,10 @@ impl Series {
         self.0.push(value);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The quotients of rounds that were measured side by side.
     pub(crate) fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
@@ -16,12 +23,17 @@ impl Series {
 
     /// Least, median and greatest, with so many decimals.
     pub(crate) fn text(&self, decimals: usize) -> String {
+        let [least, median, greatest] = [0.0, MIDDLE, 1.0].map(|share| grouped(self.at(share), decimals));
+        format!("{least} / **{median}** / {greatest}")
+    }
+
+    /// The value below which such a share of all lies.
+    pub(crate) fn at(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-        let [least, median, greatest] =
-            [at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1))].map(|value| grouped(value, decimals));
-        format!("{least} / **{median}** / {greatest}")
+        let index = (sorted.len() as f64 * share) as usize;
+        let index = index.min(sorted.len().saturating_sub(1));
+        sorted.get(index).copied().unwrap_or(f64::NAN)
     }
 }
 

@@ -1,0 +1,90 @@
+//! An S3 server over plain HTTP on loopback, in a process of its own.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+pub(crate) const BUCKET: &str = "backups";
+pub(crate) const REGION: &str = "us-east-1";
+pub(crate) const AUTH_KEY: &str = "AKIA-of-the-benchmark";
+pub(crate) const AUTH_SECRET: &str = "the-secret-of-the-store";
+
+/// The server; it ends with this value.
+#[derive(Debug)]
+pub(crate) struct Store {
+    process: Child,
+    root: PathBuf,
+    pub(crate) address: SocketAddr,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Store {
+    /// With one empty bucket.
+    pub(crate) fn start(root: &Path) -> Self {
+        fs::create_dir_all(root.join(BUCKET)).expect("a directory can be made");
+        let mut process = Command::new(crate::measured::own_path())
+            .arg("serve")
+            .arg(root)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program can be run again");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("it is piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it tells its address");
+        let address = line.trim().parse().expect("it tells its address");
+        Self {
+            process,
+            root: root.to_owned(),
+            address,
+        }
+    }
+
+    /// Where an object lies.
+    pub(crate) fn path(&self, key: &str) -> PathBuf {
+        self.root.join(BUCKET).join(key)
+    }
+}
+
+/// Serves what lies there until the parent is gone.
+pub(crate) fn serve(root: &Path) {
+    thread::spawn(|| {
+        // It never writes: this returns when it has ended.
+        let _ = io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    let files = s3s_fs::FileSystem::new(root).expect("the root is there");
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(SimpleAuth::from_single(AUTH_KEY, AUTH_SECRET));
+    let service = builder.build();
+    Runtime::new().expect("a runtime can be started").block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        println!("{}", listener.local_addr().expect("it is bound"));
+        loop {
+            let (stream, _) = listener.accept().await.expect("connections come");
+            let _ = stream.set_nodelay(true);
+            let service = service.clone();
+            // A client that goes away is its own affair.
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+}
