@@ -40,7 +40,12 @@ impl Budget {
 
     /// Waits until that much may be lent. A buffer larger than the whole budget waits for all of it.
     pub(super) async fn lend(self: &Arc<Self>, length: usize) -> Buffer {
-        let units = length.div_ceil(UNIT_BYTES).clamp(1, self.all);
+        self.lend_beside(0, length).await
+    }
+
+    /// The same, and counts what somebody else holds as long as the buffer is lent.
+    pub(super) async fn lend_beside(self: &Arc<Self>, others: usize, length: usize) -> Buffer {
+        let units = others.saturating_add(length).div_ceil(UNIT_BYTES).clamp(1, self.all);
         let units = u32::try_from(units).expect("the budget is small");
         let units = Arc::clone(&self.units).acquire_many_owned(units).await;
         let units = units.expect("the semaphore is never closed");
@@ -135,6 +140,16 @@ mod tests {
         assert_eq!(large.as_ref().len(), BUDGET_BYTES + 1);
         assert!(budget.lend(1).now_or_never().is_none());
         drop(large);
+        assert!(budget.lend(BUDGET_BYTES).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_others_hold_counts_as_long_as_the_buffer_is_lent() {
+        let budget = budget();
+        let most = budget.lend_beside(BUDGET_BYTES - UNIT_BYTES, 1).await;
+        assert_eq!(most.as_ref().len(), 1);
+        assert!(budget.lend(1).now_or_never().is_none());
+        drop(most);
         assert!(budget.lend(BUDGET_BYTES).now_or_never().is_some());
     }
 

@@ -25,7 +25,10 @@ const RANGE_BYTES: u64 = 16 * 1024 * 1024;
 /// Ranges on their way at a time.
 const RANGES_AT_A_TIME: usize = 4;
 /// So much of a range is collected before it is written.
-const WRITE_BYTES: usize = 1024 * 1024;
+const WRITE_BYTES: usize = 512 * 1024;
+/// So much of an answer its connection may hold meanwhile: it reads up to 400 KiB ahead, and while
+/// these are still being taken, up to as many again.
+const CONNECTION_BYTES: usize = 1024 * 1024;
 
 /// Downloads an object into an empty file.
 pub(super) async fn download(
@@ -196,8 +199,10 @@ impl Download<'_> {
         progress: &mut Progress<'_>,
         target: &Target,
     ) -> Result<(), Failure> {
-        // Before the store is asked: others may hold all the memory for as long as their stores are silent.
-        let buffer = self.bucket.stall.excuse(self.budget.lend(WRITE_BYTES)).await;
+        // Before the store is asked: what was asked for comes, and takes memory unread; and others may hold
+        // all the memory for as long as their stores are silent.
+        let lent = self.budget.lend_beside(CONNECTION_BYTES, WRITE_BYTES);
+        let buffer = self.bucket.stall.excuse(lent).await;
         let options = GetOptions::new().with_if_match(self.version.clone()).with_range(range);
         let answer = self.bucket.objects.get_opts(&self.path, options).await;
         let answer = answer

@@ -21,8 +21,9 @@ use super::{
     parts::Part,
 };
 
-/// So much of a file is hashed at a time.
-const HASH_BYTES: usize = 256 * 1024;
+/// So much of a file is hashed at a time. Every download has a buffer of this length, which no budget
+/// counts.
+const HASH_BYTES: usize = 64 * 1024;
 
 /// Runs what blocks where it may.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
