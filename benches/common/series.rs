@@ -21,8 +21,11 @@ impl Series {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
     }
 
-    /// Least, median and greatest, with so many decimals.
+    /// Least, median and greatest, with so many decimals; nothing of nothing.
     pub(crate) fn text(&self, decimals: usize) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
         let [least, median, greatest] = [0.0, MIDDLE, 1.0].map(|share| grouped(self.at(share), decimals));
         format!("{least} / **{median}** / {greatest}")
     }

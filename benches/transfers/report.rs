@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     machine,
-    series::{MIDDLE, Series},
+    series::MIDDLE,
     table::Table,
     tools::{Direction, Tool},
 };
@@ -114,26 +114,19 @@ impl Report {
 fn text_of(table: &Table) -> String {
     let mut text = format!("\n## {}\n\n", table.title());
     text.push_str("| who | wall, s | CPU, s | CPU, s per GiB | peak memory, MiB |\n|---|---|---|---|---|\n");
-    let cell = |series: &Series, decimals| {
-        if series.is_empty() {
-            String::new()
-        } else {
-            series.text(decimals)
-        }
-    };
     for row in &table.rows {
         let rate = match table.bytes < LEAST_FOR_RATES {
             true => String::new(),
-            false => cell(&row.cpu_s_per_gib, 2),
+            false => row.cpu_s_per_gib.text(2),
         };
         // A string takes all that is written to it.
         let _ = writeln!(
             text,
             "| {} | {} | {} | {rate} | {} |",
             row.who,
-            cell(&row.wall_s, 2),
-            cell(&row.cpu_s, 2),
-            cell(&row.peak_mib, 1),
+            row.wall_s.text(2),
+            row.cpu_s.text(2),
+            row.peak_mib.text(1),
         );
     }
     text
