@@ -52,6 +52,8 @@ struct State {
     server: Arc<S3Server>,
     seed: u64,
     percent: usize,
+    /// What is done to the first request that it can be done to.
+    first_harm: Mutex<Option<Harm>>,
     is_calm: AtomicBool,
     /// How often each request came.
     requests: Mutex<HashMap<String, usize>>,
@@ -63,13 +65,15 @@ struct State {
 }
 
 impl ChaosProxy {
-    pub(crate) async fn start(server: Arc<S3Server>, seed: u64, percent: usize) -> Self {
+    /// `first_harm` is done once for certain, if there is a request to which it can be done.
+    pub(crate) async fn start(server: Arc<S3Server>, seed: u64, percent: usize, first_harm: Harm) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             server,
             seed,
             percent,
+            first_harm: Mutex::new(Some(first_harm)),
             is_calm: AtomicBool::new(false),
             requests: Mutex::default(),
             harm: Mutex::default(),
@@ -145,7 +149,7 @@ impl State {
         let times = requests.entry(label.clone()).or_default();
         *times += 1;
         let mut random = Random::of((self.seed, label, *times));
-        if self.is_calm.load(Ordering::SeqCst) || random.below(100) >= self.percent {
+        if self.is_calm.load(Ordering::SeqCst) {
             return None;
         }
         let mut possible = TO_ALL.to_vec();
@@ -157,7 +161,16 @@ impl State {
         } else if query.starts_with("partNumber") {
             possible.extend(TO_PARTS);
         }
-        let harm = random.one_of(&possible);
+        let first = self
+            .first_harm
+            .lock()
+            .unwrap()
+            .take_if(|first| possible.contains(first));
+        let harm = match first {
+            Some(first) => first,
+            None if random.below(100) < self.percent => random.one_of(&possible),
+            None => return None,
+        };
         *self.harm.lock().unwrap().entry(harm).or_default() += 1;
         Some((harm, random))
     }

@@ -54,6 +54,15 @@ pub(super) const TO_PARTS: [Harm; 1] = [Harm::EmptyEtag];
 /// How many kinds of harm there are.
 pub(crate) const KINDS: usize = TO_ALL.len() + TO_BODIES.len() + TO_COMPLETIONS.len();
 
+impl Harm {
+    /// One kind after the other, and again from the first.
+    pub(crate) fn of_round(round: u64) -> Self {
+        let mut all = TO_ALL.iter().chain(&TO_BODIES).chain(&TO_COMPLETIONS).cycle();
+        let nth = usize::try_from(round % KINDS as u64).unwrap();
+        *all.nth(nth).expect("it never ends")
+    }
+}
+
 /// A small generator: it must only differ, and be repeatable by its seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
