@@ -25,8 +25,10 @@ use crate::{
     tools::Direction,
 };
 
-/// How often it is asked whether a job has ended.
-const POLL: Duration = Duration::from_millis(5);
+/// It is asked at first that often, and then seldomer, whether a job has ended: answering is not what is
+/// measured, and clients ask every few seconds.
+const FIRST_POLL: Duration = Duration::from_millis(2);
+const LAST_POLL: Duration = Duration::from_millis(100);
 /// The kernel counts the time of processes in units of 10 ms, on all that we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -152,13 +154,15 @@ impl Agent {
 
     /// Waits for the end of a job.
     fn ended(&self, path: &str) -> Value {
+        let mut pause = FIRST_POLL;
         loop {
             let (status, job) = self.ask("GET", path, &Value::Null);
             assert_eq!(status, 200, "{job}");
             if job["state"] == "finished" {
                 return job;
             }
-            thread::sleep(POLL);
+            thread::sleep(pause);
+            pause = LAST_POLL.min(pause * 5 / 4);
         }
     }
 

@@ -15,6 +15,7 @@
 mod agent;
 mod cases;
 mod floor;
+mod gathered;
 mod jobs;
 mod link;
 #[path = "../common/machine.rs"]

@@ -151,5 +151,5 @@ after it.\n\
 what it fetches, and compares it with the digest that the request names. The others run with their own defaults: \
 none of them has a digest of the whole to check a download by.\n\
 - The plain socket is a process that reads the file and writes it to one that throws it away; the other way, one that \
-reads what such a process sends in large pieces, and writes the file. `s3s-fs` sends in small ones, for which all \
-clients wake up more often. A file's fresh pages cost much on a virtual machine that must ask its host for them.\n";
+reads what such a process sends in large pieces, and writes the file. `s3s-fs` reads 4 KiB \
+at a time, which are put together to 256 KiB before they are sent, as other stores do. A file's fresh pages cost much on a virtual machine that must ask its host for them.\n";

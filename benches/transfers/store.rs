@@ -9,10 +9,12 @@ use std::{
     thread,
 };
 
-use hyper::server::conn::http1;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use tokio::{net::TcpListener, runtime::Runtime};
+
+use crate::gathered::Gathered;
 
 pub(crate) const BUCKET: &str = "backups";
 pub(crate) const REGION: &str = "us-east-1";
@@ -83,8 +85,17 @@ pub(crate) fn serve(root: &Path) {
             let (stream, _) = listener.accept().await.expect("connections come");
             let _ = stream.set_nodelay(true);
             let service = service.clone();
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let service = service.clone();
+                async move {
+                    service
+                        .call(request.map(Into::into))
+                        .await
+                        .map(|answer| answer.map(Gathered::new))
+                }
+            });
             // A client that goes away is its own affair.
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
         }
     });
 }
