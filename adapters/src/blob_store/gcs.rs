@@ -63,7 +63,7 @@ pub(super) async fn connect(store: &GcsStore, limits: Limits, trust: &CaCertific
         creating: Arc::clone(&objects) as _,
         objects,
         parts: PartRules::GCS,
-        takes_marks: false,
+        takes_marks: true,
         limits,
     })
 }

@@ -3,7 +3,7 @@
 use object_store::{Attribute, Attributes};
 use uuid::Uuid;
 
-/// S3 keeps it as `x-amz-meta-osb-upload`.
+/// S3 keeps it as `x-amz-meta-osb-upload`, Google as `x-goog-meta-osb-upload`.
 const NAME: &str = "osb-upload";
 
 /// An id that an object carries, so that an upload whose answer was lost knows its own.

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, stream};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::{Body, Incoming},
+    header::HeaderName,
     server::conn::http1,
     service::service_fn,
 };
@@ -114,6 +115,7 @@ async fn pass(mut request: Request<Incoming>, server: SocketAddr) -> Result<Resp
     if headers.remove(CONDITION).is_some_and(|generation| generation == "0") {
         headers.insert("if-none-match", "*".parse().unwrap());
     }
+    rename(headers, "x-goog-meta-", "x-amz-meta-");
     let gone = |_| StatusCode::BAD_GATEWAY;
     let stream = TcpStream::connect(server).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -121,8 +123,24 @@ async fn pass(mut request: Request<Incoming>, server: SocketAddr) -> Result<Resp
         .map_err(gone)?;
     tokio::spawn(connection);
     let mut answer = sender.send_request(request).await.map_err(gone)?;
+    rename(answer.headers_mut(), "x-amz-meta-", "x-goog-meta-");
     answer.headers_mut().insert("x-goog-generation", "1".parse().unwrap());
     Ok(answer.map(reqwest::Body::wrap))
+}
+
+/// Gives headers whose names begin so another beginning.
+fn rename(headers: &mut HeaderMap, old: &str, new: &str) {
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(old))
+        .cloned()
+        .collect();
+    for name in names {
+        let renamed = name.as_str().replacen(old, new, 1);
+        let renamed: HeaderName = renamed.parse().unwrap();
+        let value = headers.remove(name).unwrap();
+        headers.insert(renamed, value);
+    }
 }
 
 /// Whether the token is one that the account's key has signed for now.

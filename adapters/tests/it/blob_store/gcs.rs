@@ -1,17 +1,18 @@
 //! What holds for Google Cloud Storage alone, against a shim that has its shape.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use domain::{
     ports::{BlobStore, BlobStoreError},
     request::{GcsStore, Store},
     secret::Secret,
 };
+use tokio::sync::Semaphore;
 
 use super::{
     BUCKET, assert_same, key, patient,
     scene::{IMPATIENT, PATIENT, large},
-    upload,
+    until, upload,
 };
 use crate::{
     faulty::{Fault, FaultyProxy},
@@ -81,6 +82,29 @@ async fn an_object_that_came_after_the_last_look_is_not_replaced() {
         );
         assert_eq!(scene.stored("a"), b"the first");
         assert_eq!(scene.shim.server.leftovers(), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_one_length_that_came_in_between_is_another_s() {
+    for (method, target, bytes) in [("PUT", "/a", b"artifact".to_vec()), ("POST", "uploadId", large())] {
+        let (scene, allowed) = (Arc::new(Scene::new().await), Arc::new(Semaphore::new(0)));
+        let mut other = bytes.clone();
+        other.reverse();
+        scene
+            .proxy
+            .plan(1, method, target, Fault::AwaitCut(Arc::clone(&allowed)));
+        let mine = tokio::spawn({
+            let scene = Arc::clone(&scene);
+            async move { upload(&patient(PATIENT), &scene.store(), "a", &bytes).await }
+        });
+        until("the first try", || scene.proxy.requests(method, target) == 1).await;
+        let direct = Store::Gcs(store_at(scene.shim.endpoint(), BUCKET));
+        upload(&patient(PATIENT), &direct, "a", &other).await.unwrap();
+        allowed.add_permits(1);
+        let error = mine.await.unwrap().unwrap_err();
+        assert!(matches!(error, BlobStoreError::AlreadyExists(_)), "{method}: {error:?}");
+        assert_same(&scene.stored("a"), &other, method);
     }
 }
 
