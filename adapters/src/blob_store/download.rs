@@ -211,8 +211,15 @@ impl Download<'_> {
                 Some(answer) if matches!(answer.status, 412 | 416) => Failure::changed_object(),
                 _ => failure,
             })?;
-        if answer.meta.size != self.length || (self.version.is_some() && answer.meta.e_tag != self.version) {
+        if self.version.is_some() && answer.meta.e_tag != self.version {
             return Err(Failure::changed_object());
+        }
+        if answer.meta.size != self.length {
+            return Err(match self.version {
+                // It is the same object, so the store is wrong.
+                Some(_) => Failure::unsteady("the store told a wrong length of the object"),
+                None => Failure::changed_object(),
+            });
         }
         self.receive(answer, progress, target, buffer).await
     }

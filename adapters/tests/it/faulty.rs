@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     CutBody(u64),
     /// The answer lacks this header.
     Conceal(&'static str),
+    /// The answer has this length in its `Content-Length`, and the client cannot read on to its end.
+    Length(&'static str),
     /// The answer has this header too.
     Add(&'static str, &'static str),
     /// The server does as it was asked, but this answer comes.
@@ -216,6 +218,12 @@ async fn pass(request: Request<Incoming>, server: SocketAddr, script: Arc<Script
         Some(Fault::Add(header, value)) => {
             let mut answer = forward(request, server, u64::MAX).await?;
             answer.headers_mut().insert(header, value.parse().unwrap());
+            Ok(answer)
+        }
+        Some(Fault::Length(length)) => {
+            let told = length.parse().unwrap();
+            let mut answer = forward(request, server, told).await?;
+            answer.headers_mut().insert("content-length", told.into());
             Ok(answer)
         }
         Some(Fault::AnswerAfter(status, body)) => {

@@ -68,3 +68,15 @@ async fn an_object_that_changes_during_the_download_is_told() {
     assert!(matches!(error, BlobStoreError::Other(_)), "{error:?}");
     assert!(error.to_string().contains("changed while it was read"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_lies_about_its_length_is_asked_for_again() {
+    for length in ["7", "9"] {
+        let scene = Scene::new().await;
+        scene.put_object("a", b"artifact");
+        scene.proxy.plan(1, "GET", "/a", Fault::Length(length));
+        let back = download(&patient(PATIENT), &scene.store(), "a").await;
+        assert_eq!(back.unwrap(), b"artifact", "{length}");
+        assert_eq!(scene.proxy.requests("GET", "/a"), 2, "{length}");
+    }
+}
