@@ -36,6 +36,7 @@ use tokio::time::{Instant, sleep};
 use self::journal::Journal;
 use crate::{
     azurite::Azurite,
+    garage::Garage,
     gcs_shim::{self, GcsShim},
     s3_server::{ACCESS_KEY, S3Server, SECRET_KEY},
     swift::Swift,
@@ -48,7 +49,7 @@ fn key(name: &str) -> ObjectKey {
     ObjectKey::new("", name)
 }
 
-fn bucket_at(endpoint: String) -> S3Store {
+pub(crate) fn bucket_at(endpoint: String) -> S3Store {
     S3Store {
         endpoint: Some(endpoint),
         region: None,
@@ -158,7 +159,7 @@ async fn until(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
-/// A store of any kind. In all but Azure and Swift, an object is a file.
+/// A store of any kind. In some, an object is a file.
 struct Place {
     name: &'static str,
     store: Store,
@@ -170,6 +171,7 @@ struct Place {
 /// What a place is kept by.
 enum Server {
     S3(S3Server),
+    Garage(Garage),
     Gcs(GcsShim),
     Azure(Azurite),
     Swift(Swift),
@@ -182,6 +184,7 @@ enum Server {
 impl Place {
     async fn all() -> Vec<Self> {
         let mut all = vec![Self::s3().await, Self::directory(), Self::gcs().await];
+        all.extend(Self::garage().await);
         all.extend(Self::azure().await);
         all.extend(Self::swift().await);
         all
@@ -197,6 +200,18 @@ impl Place {
             objects: shim.server.object(BUCKET, ""),
             server: Server::Gcs(shim),
         }
+    }
+
+    /// None if there is no Garage.
+    async fn garage() -> Option<Self> {
+        let garage = Garage::bucket().await?;
+        Some(Self {
+            name: "S3 by Garage",
+            store: Store::S3(garage.store()),
+            blobs: patient(Duration::from_secs(20)),
+            objects: PathBuf::from("/nonexistent"),
+            server: Server::Garage(garage),
+        })
     }
 
     /// None if there is no Azurite.
@@ -260,6 +275,7 @@ impl Place {
     async fn put(&self, name: &str, bytes: &[u8]) {
         match &self.server {
             Server::Azure(azurite) => azurite.put(name, bytes).await,
+            Server::Garage(garage) => garage.put(name, bytes).await,
             Server::Swift(swift) => swift.put(name, bytes).await,
             Server::S3(_) | Server::Gcs(_) | Server::Directory { .. } => fs::write(self.object(name), bytes).unwrap(),
         }
@@ -269,6 +285,7 @@ impl Place {
     async fn stored(&self, name: &str) -> Option<Vec<u8>> {
         match &self.server {
             Server::Azure(azurite) => azurite.stored(name).await,
+            Server::Garage(garage) => garage.stored(name).await,
             Server::Swift(swift) => swift.stored(name).await,
             Server::S3(_) | Server::Gcs(_) | Server::Directory { .. } => fs::read(self.object(name)).ok(),
         }
@@ -278,6 +295,7 @@ impl Place {
     async fn leftovers(&self) -> Vec<String> {
         match &self.server {
             Server::S3(server) => server.leftovers(),
+            Server::Garage(garage) => garage.leftovers().await,
             Server::Gcs(shim) => shim.server.leftovers(),
             Server::Azure(_) => Vec::new(),
             Server::Swift(swift) => swift.leftovers().await,

@@ -5,6 +5,7 @@ mod azurite;
 mod blob_store;
 mod chaos;
 mod faulty;
+mod garage;
 mod gcs_shim;
 mod s3_server;
 mod swift;

@@ -9,13 +9,15 @@ use domain::{
     request::Store,
 };
 
-use super::{Desk, Place, assert_same, download, journal::Journal, key, noise, send, sha256, until, upload};
+use super::{Desk, MIB, Place, assert_same, download, journal::Journal, key, noise, send, sha256, until, upload};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_trip_keeps_every_bit() {
     let part = usize::try_from(PART_BYTES).unwrap();
+    let mut sizes = vec![0, 1, part - 1, part, part + 1, 3 * part + 17];
+    sizes.extend(large_size());
     for place in Place::all().await {
-        for size in [0, 1, part - 1, part, part + 1, 3 * part + 17] {
+        for &size in &sizes {
             let what = format!("{} bytes, {}", size, place.name);
             let (name, bytes) = (format!("of {size}.tar.gz"), noise(size));
             let stored = upload(&place.blobs, &place.store, &name, &bytes).await.unwrap();
@@ -26,6 +28,12 @@ async fn a_round_trip_keeps_every_bit() {
         }
         assert_eq!(place.leftovers().await, [""; 0], "{}", place.name);
     }
+}
+
+/// For a run that may take long, `OSB_TEST_LARGE_MIB` names one more size.
+fn large_size() -> Option<usize> {
+    let mib = std::env::var("OSB_TEST_LARGE_MIB").ok()?;
+    Some(mib.parse::<usize>().expect("OSB_TEST_LARGE_MIB is a number") * MIB)
 }
 
 #[tokio::test]
