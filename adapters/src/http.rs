@@ -10,6 +10,7 @@
 
 mod auth;
 mod body;
+mod bounds;
 mod draft;
 mod jobs;
 mod json;

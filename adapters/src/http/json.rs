@@ -10,8 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// How deep objects and lists may lie in each other.
-const MAX_DEPTH: usize = 64;
+use super::bounds;
 
 /// The members of an object, in order, none of them looked into yet.
 #[derive(Debug)]
@@ -27,9 +26,7 @@ impl<'a> Members<'a> {
         if body.trim_ascii().is_empty() {
             return Err("the body is empty, but must be a JSON object".to_owned());
         }
-        if is_deeper_than(MAX_DEPTH, body) {
-            return Err(format!("the body is nested more than {MAX_DEPTH} deep"));
-        }
+        bounds::check(body)?;
         serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             if error.is_data() {
@@ -139,25 +136,6 @@ impl<'a, 'f> Reader<'a, 'f> {
         }
         value
     }
-}
-
-/// Whether brackets outside of strings open more than `limit` levels.
-fn is_deeper_than(limit: usize, body: &[u8]) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in body {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'{' | b'[') => depth += 1,
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > limit {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]
