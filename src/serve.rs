@@ -63,7 +63,7 @@ async fn try_serve(config: Config, trust: CaCertificates) -> Result<(), String> 
     let api: Arc<dyn JobApi> = Arc::new(service.clone());
     let context = Arc::new(HttpContext {
         api,
-        credentials: Credentials::new(config.username, config.password),
+        credentials: Credentials::new(&config.username, &config.password),
         rules: config.rules,
         limits: HttpLimits::default(),
     });

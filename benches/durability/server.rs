@@ -131,7 +131,7 @@ async fn serve_jobs(place: &Path, store: Arc<dyn JobStore>) {
     tell(server.address());
     let context = Arc::new(HttpContext {
         api: Arc::new(service),
-        credentials: Credentials::new(Secret::new(USER), Secret::new(PASSWORD)),
+        credentials: Credentials::new(&Secret::new(USER), &Secret::new(PASSWORD)),
         rules: rules(),
         limits: HttpLimits::default(),
     });

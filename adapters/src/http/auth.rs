@@ -1,36 +1,56 @@
 //! Basic authentication (RFC 7617), on every route.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use domain::secret::Secret;
-use subtle::ConstantTimeEq;
+use ring::digest::{SHA256, digest};
+use subtle::{Choice, ConstantTimeEq};
 use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
 
 use super::{HttpContext, reply};
 
-/// The one user of the API.
+/// The one user of the API, who may get another password at any time.
+///
+/// Only digests are kept and compared: they have one length, so that the time of an answer tells
+/// neither how long the right name and password are, nor which of the two was wrong.
 #[derive(Clone)]
-pub struct Credentials {
-    username: Secret,
-    password: Secret,
+pub struct Credentials(Arc<Digests>);
+
+struct Digests {
+    username: Sha256,
+    password: RwLock<Sha256>,
 }
+
+type Sha256 = [u8; 32];
 
 impl Credentials {
     /// A user and a password, both not empty.
     #[must_use]
-    pub fn new(username: Secret, password: Secret) -> Self {
-        Self { username, password }
+    pub fn new(username: &Secret, password: &Secret) -> Self {
+        Self(Arc::new(Digests {
+            username: sha256(username.expose().as_bytes()),
+            password: RwLock::new(sha256(password.expose().as_bytes())),
+        }))
     }
 
-    /// Whether an `Authorization` header is by this user. Takes the same time whatever is wrong,
-    /// but for lengths.
+    /// From the next request on, only this password is right.
+    pub fn change_password(&self, password: &Secret) {
+        *self.0.password.write().unwrap_or_else(PoisonError::into_inner) = sha256(password.expose().as_bytes());
+    }
+
+    /// Whether an `Authorization` header is by this user. Does the same whatever is wrong.
     fn allow(&self, header: &[u8]) -> bool {
-        let Some((username, password)) = parse(header) else {
-            return false;
-        };
-        let same = |a: &Secret, b: &[u8]| a.expose().as_bytes().ct_eq(b);
-        (same(&self.username, &username) & same(&self.password, &password)).into()
+        let given = parse(header);
+        let is_basic = Choice::from(u8::from(given.is_some()));
+        let (username, password) = given.unwrap_or_default();
+        let right = *self.0.password.read().unwrap_or_else(PoisonError::into_inner);
+        let is_user = sha256(&username).ct_eq(&self.0.username);
+        let is_password = sha256(&password).ct_eq(&right);
+        (is_basic & is_user & is_password).into()
     }
 }
 
@@ -38,6 +58,12 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(<redacted>)")
     }
+}
+
+fn sha256(text: &[u8]) -> Sha256 {
+    let mut hash = Sha256::default();
+    hash.copy_from_slice(digest(&SHA256, text).as_ref());
+    hash
 }
 
 /// User and password; the password may hold colons.
@@ -91,7 +117,7 @@ mod tests {
     use super::*;
 
     fn allows(header: &str) -> bool {
-        Credentials::new(Secret::new("admin"), Secret::new("s:e cr€t")).allow(header.as_bytes())
+        Credentials::new(&Secret::new("admin"), &Secret::new("s:e cr€t")).allow(header.as_bytes())
     }
 
     fn basic(text: &str) -> String {
@@ -125,6 +151,17 @@ mod tests {
             &BASE64_STANDARD.encode("admin:s:e cr€t"),
         ] {
             assert!(!allows(header), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_new_password_takes_the_place_of_the_old_one_everywhere() {
+        let credentials = Credentials::new(&Secret::new("admin"), &Secret::new("old"));
+        let elsewhere = credentials.clone();
+        credentials.change_password(&Secret::new("new"));
+        for (password, is_right) in [("old", false), ("new", true)] {
+            let header = basic(&format!("admin:{password}"));
+            assert_eq!(elsewhere.allow(header.as_bytes()), is_right, "{password}");
         }
     }
 }

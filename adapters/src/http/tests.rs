@@ -28,7 +28,7 @@ fn authorization() -> String {
 fn context_with(api: MockJobApi, limits: HttpLimits) -> Arc<HttpContext> {
     Arc::new(HttpContext {
         api: Arc::new(api),
-        credentials: Credentials::new(Secret::new("admin"), Secret::new("secret")),
+        credentials: Credentials::new(&Secret::new("admin"), &Secret::new("secret")),
         rules: open_rules(),
         limits,
     })
