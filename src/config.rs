@@ -38,6 +38,7 @@ pub(crate) const NAMES: &[&str] = &[
     "client_password",
     "client_port",
     "client_address",
+    "max_connections",
     "directory_backup",
     "directory_restore",
     "scripts_path",
@@ -86,6 +87,7 @@ pub(crate) struct Config {
     pub(crate) username: Secret,
     pub(crate) password: Secret,
     pub(crate) address: SocketAddr,
+    pub(crate) max_connections: usize,
     pub(crate) scripts_path: PathBuf,
     pub(crate) interpreter: Interpreter,
     pub(crate) allowed_to_delete_files: bool,
@@ -131,6 +133,7 @@ impl Config {
         let password = vars.secret("client_password");
         let port = vars.parsed("client_port", "8000", values::port);
         let host = vars.parsed("client_address", "0.0.0.0", values::ip_address);
+        let max_connections = vars.parsed("max_connections", "512", values::at_least_one);
         let skip_storage = vars.parsed("skip_storage", "false", values::boolean);
         let directories = Directories {
             backup: vars.storage_directory("directory_backup", skip_storage),
@@ -206,6 +209,7 @@ impl Config {
             username,
             password,
             address: SocketAddr::new(host, port),
+            max_connections,
             scripts_path,
             interpreter,
             allowed_to_delete_files,

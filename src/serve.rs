@@ -65,7 +65,10 @@ async fn try_serve(config: Config, trust: CaCertificates) -> Result<(), String> 
         api,
         credentials: Credentials::new(&config.username, &config.password),
         rules: config.rules,
-        limits: HttpLimits::default(),
+        limits: HttpLimits {
+            connections: config.max_connections,
+            ..HttpLimits::default()
+        },
     });
     tracing::info!("listening on http://{}", server.address());
     let stop = CancellationToken::new();

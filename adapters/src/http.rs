@@ -1,8 +1,8 @@
 //! The HTTP side: warp's filters and replies, behind an accept loop of our own.
 //!
 //! ```text
-//!   server (sockets, limits, panics, drain) ─→ auth ─→ status │ jobs (backup, restore) ─→ JobApi
-//!                                                             └ json ─ draft      └ polling body
+//!   server (sockets, places, panics, drain) ─→ auth ─→ status │ jobs (backup, restore) ─→ JobApi
+//!      └ refusals                                             └ json ─ draft      └ polling body
 //! ```
 //!
 //! A request passes, in this order: credentials, route, stopping, body, id, duplicate, members,
@@ -14,11 +14,14 @@ mod bounds;
 mod draft;
 mod jobs;
 mod json;
+mod places;
 mod polling;
+mod refusals;
 mod reply;
 mod route;
 mod server;
 mod status;
+mod stream;
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +34,8 @@ pub use server::{BoundServer, HttpServer};
 /// What bounds a client, so that a slow or broken one holds nothing for long.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpLimits {
-    /// Connections at a time; more wait in the system's backlog.
+    /// Connections at a time. One more takes the place of the one that has waited longest for its
+    /// client; only if all are being answered does it wait itself.
     pub connections: usize,
     /// For a request's header, and between two requests of one connection.
     pub header_time: Duration,

@@ -23,6 +23,7 @@ fn defaults_are_those_of_the_readme() {
     let config = parse(&[]).expect("a good configuration");
     assert_eq!(config.address.to_string(), "0.0.0.0:8000");
     assert_eq!(config.scripts_path, Path::new(DEFAULT_SCRIPTS_PATH));
+    assert_eq!(config.max_connections, 512);
     assert_eq!(config.interpreter, Interpreter::Bash);
     assert!(!config.allowed_to_delete_files);
     assert_eq!(config.transfer_retry_timeout, Duration::from_secs(180));
@@ -42,6 +43,7 @@ fn good_values_are_taken() {
         ("client_port", "0"),
         ("client_port", "65535"),
         ("client_address", "::1"),
+        ("max_connections", "1"),
         ("allowed_to_delete_files", "TRUE"),
         ("allowed_to_delete_files", "f"),
         ("skip_storage", "1"),
@@ -90,6 +92,7 @@ fn a_bad_value_is_a_fault_that_names_its_variable() {
         ("client_port", "-5"),
         ("client_port", "65536"),
         ("client_address", "localhost"),
+        ("max_connections", "0"),
         ("allowed_to_delete_files", "maybe"),
         ("max_job_number", "0"),
         ("max_job_number", "-1"),

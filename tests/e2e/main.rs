@@ -14,6 +14,7 @@ mod failures;
 mod file_destination;
 mod generations;
 mod harness;
+mod hostile_clients;
 mod ids;
 mod instants;
 mod integrity;

@@ -1,29 +1,43 @@
-//! The accept loop: sockets, limits, panics and the drain at the end.
+//! The accept loop: sockets, places, limits, panics and the drain at the end.
 //!
 //! warp's own server has no time limit for headers, no bound on connections and no drain.
 
-use std::{convert::Infallible, io, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{Request, body::Incoming, header::AUTHORIZATION, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
-use warp::{filters::BoxedFilter, reply::Response};
+use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 
-use super::{HttpContext, HttpLimits, reply, routes};
+use super::{
+    HttpContext, HttpLimits,
+    places::{Place, Places},
+    refusals::Refusals,
+    reply, routes,
+    stream::PlacedStream,
+};
 
 /// How long open requests may take to end once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long to wait after an accept that failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The most that a request's header may hold.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// The most that a request's header may hold. So much of each connection is held in memory before
+/// its client has shown any credentials.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// Serves HTTP/1.1.
 #[derive(Debug)]
@@ -58,15 +72,21 @@ impl BoundServer {
 
     /// Serves until `stop` is cancelled and the open requests have ended, or a few seconds more.
     pub async fn serve(self, context: Arc<HttpContext>, stop: CancellationToken) {
-        let limits = context.limits;
-        let routes = routes(&context);
-        let places = Arc::new(Semaphore::new(limits.connections));
+        let places = Places::new(context.limits.connections);
         let connections = TaskTracker::new();
-        while let Some((stream, place)) = self.next(&places, &stop).await {
-            let (routes, stop) = (routes.clone(), stop.clone());
+        let office = Arc::new(Office {
+            routes: routes(&context),
+            limits: context.limits,
+            refusals: Refusals::new(Instant::now()),
+            stop,
+        });
+        while let Some((stream, place)) = self.next(&places, &office.stop).await {
+            let office = Arc::clone(&office);
             connections.spawn(async move {
-                serve_connection(stream, routes, limits, stop).await;
-                drop(place);
+                tokio::select! {
+                    () = office.serve(stream, &place) => {}
+                    () = place.lost() => tracing::debug!("a connection that waited for its client made place"),
+                }
             });
         }
         drop(self.listener);
@@ -77,25 +97,17 @@ impl BoundServer {
     }
 
     /// The next connection, once there is a place for it; none when it is time to stop.
-    async fn next(
-        &self,
-        places: &Arc<Semaphore>,
-        stop: &CancellationToken,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn next(&self, places: &Arc<Places>, stop: &CancellationToken) -> Option<(TcpStream, Arc<Place>)> {
         loop {
-            let accepted = stop
-                .run_until_cancelled(async {
-                    let place = Arc::clone(places)
-                        .acquire_owned()
-                        .await
-                        .expect("the semaphore is never closed");
-                    self.listener.accept().await.map(|(stream, _)| (stream, place))
-                })
-                .await?;
-            match accepted {
-                Ok(connection) => return Some(connection),
+            match stop.run_until_cancelled(self.listener.accept()).await? {
+                Ok((stream, _)) => {
+                    let place = stop.run_until_cancelled(places.take()).await?;
+                    return Some((stream, Arc::new(place)));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
+                    // Where file descriptors are what is wanting, this gives one back.
+                    places.end_longest_wait();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -103,46 +115,72 @@ impl BoundServer {
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
+/// What all connections share.
+struct Office {
     routes: BoxedFilter<(Response,)>,
     limits: HttpLimits,
+    refusals: Refusals,
     stop: CancellationToken,
-) {
-    // Answers are small and written at once; a failure only makes them later.
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_time));
-    let service = service_fn(move |request| answer(routes.clone(), request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_buf_size(MAX_HEADER_BYTES)
-        // A client may close its side once it has sent its request, and still wants the answer.
-        .half_close(true)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+}
+
+impl Office {
+    async fn serve(&self, stream: TcpStream, place: &Arc<Place>) {
+        // Answers are small and written at once; a failure only makes them later.
+        let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.write_time));
+        self.serve_http(Box::pin(stream), place).await;
+    }
+
+    async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin, place: &Arc<Place>) {
+        let service = service_fn(|request| self.answer(request, place));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_time)
+            .max_buf_size(MAX_HEADER_BYTES)
+            // A client may close its side once it has sent its request, and still wants the answer.
+            .half_close(true)
+            .serve_connection(TokioIo::new(PlacedStream::new(stream, Arc::clone(place))), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    }
+
+    async fn answer(&self, request: Request<Incoming>, place: &Place) -> Result<Response, Infallible> {
+        place.answering().await;
+        let is_login = request.headers().contains_key(AUTHORIZATION);
+        let response = handle(self.routes.clone(), request).await;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            // Of no other answer is there a delay: the right credentials never wait.
+            place.refused();
+            if is_login {
+                let delay = tokio::time::sleep(self.refusals.one_more(Instant::now()));
+                self.stop.run_until_cancelled(delay).await;
+            }
+        } else {
+            place.answered();
+        }
+        Ok(response)
     }
 }
 
 /// A panic in a handler is answered, and ends nothing but this request.
-async fn answer(routes: BoxedFilter<(Response,)>, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn handle(routes: BoxedFilter<(Response,)>, request: Request<Incoming>) -> Response {
     let handled = AssertUnwindSafe(async { warp::service(routes).call(request).await });
-    Ok(match handled.catch_unwind().await {
+    match handled.catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => {
             tracing::error!("a request handler panicked; the client got a 500");
             reply::internal_error()
         }
-    })
+    }
 }

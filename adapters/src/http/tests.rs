@@ -1,5 +1,6 @@
 //! The contract's rows against a mocked core, and the server against real sockets.
 
+mod hostile;
 mod polling;
 mod requests;
 mod rows;

@@ -126,10 +126,21 @@ impl Agent {
     /// `VmHWM`: the most memory that the agent has ever held.
     #[track_caller]
     pub(crate) fn peak_memory_kib(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// `VmRSS`: the memory that the agent holds.
+    #[track_caller]
+    pub(crate) fn memory_kib(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    #[track_caller]
+    fn memory(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the agent runs");
         status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .find_map(|line| line.strip_prefix(what))
             .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
             .expect("the kernel tells")
     }

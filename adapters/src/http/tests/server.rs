@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 
 /// Longer than anything here takes; it only keeps a broken test from hanging.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    async fn new(api: MockJobApi, limits: HttpLimits) -> Self {
+    pub(super) async fn new(api: MockJobApi, limits: HttpLimits) -> Self {
         let server = HttpServer::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = server.address();
         let stop = CancellationToken::new();
@@ -30,19 +30,19 @@ impl Running {
         Self { address, stop, task }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Sends bytes and reads until the server closes the connection.
-    async fn exchange(&self, bytes: &[u8]) -> String {
+    pub(super) async fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
         read_to_end(&mut stream).await
     }
 }
 
-async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(super) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A reset ends an answer as well as a close.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
@@ -51,7 +51,7 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn head(method: &str, path: &str, more: &str) -> Vec<u8> {
+pub(super) fn head(method: &str, path: &str, more: &str) -> Vec<u8> {
     let authorization = authorization();
     format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n{more}\r\n").into_bytes()
 }
@@ -128,30 +128,6 @@ async fn a_panic_in_a_handler_is_a_json_500_and_the_server_goes_on() {
     );
     let answer = server.exchange(&head("GET", "/status", "Connection: close\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-}
-
-#[tokio::test]
-async fn connections_beyond_the_cap_wait_for_a_place() {
-    let limits = HttpLimits {
-        connections: 2,
-        ..HttpLimits::default()
-    };
-    let server = Running::new(willing(), limits).await;
-    let holders = [server.connect().await, server.connect().await];
-    let mut third = server.connect().await;
-    third
-        .write_all(&head("GET", "/status", "Connection: close\r\n"))
-        .await
-        .unwrap();
-    let mut byte = [0];
-    let early = timeout(Duration::from_millis(200), third.read(&mut byte)).await;
-    assert!(early.is_err(), "the third connection must wait");
-    drop(holders);
-    let answer = read_to_end(&mut third).await;
-    assert!(
-        answer.starts_with("TTP/1.1 200 OK") || answer.starts_with("HTTP/1.1 200 OK"),
-        "{answer}"
-    );
 }
 
 #[tokio::test]
