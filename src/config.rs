@@ -1,5 +1,8 @@
 //! The configuration: environment variables, parsed before anything starts, all faults at once.
 
+mod files;
+mod listener;
+mod password;
 mod values;
 mod variables;
 
@@ -13,6 +16,7 @@ use std::{
 
 use adapters::{
     blob_store::{AMBIENT_VARIABLES, AmbientCredentials, CaCertificates},
+    http::TlsFiles,
     job_store::FileJobStoreSettings,
     process::Interpreter,
 };
@@ -24,6 +28,8 @@ use domain::{
     secret::Secret,
     service::{QueueLimits, ServiceSettings, TimeLimits},
 };
+pub(crate) use files::Files;
+pub(crate) use password::PasswordSource;
 use variables::Variables;
 
 /// The scripts' place in a BOSH deployment.
@@ -36,8 +42,12 @@ const BOSH_STORE: &str = "/var/vcap/store";
 pub(crate) const NAMES: &[&str] = &[
     "client_username",
     "client_password",
+    "client_password_file",
     "client_port",
     "client_address",
+    "tls_certificate",
+    "tls_private_key",
+    "tls_client_ca",
     "max_connections",
     "directory_backup",
     "directory_restore",
@@ -85,8 +95,9 @@ pub(crate) const NAMES: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) username: Secret,
-    pub(crate) password: Secret,
+    pub(crate) password: PasswordSource,
     pub(crate) address: SocketAddr,
+    tls: Option<TlsFiles>,
     pub(crate) max_connections: usize,
     pub(crate) scripts_path: PathBuf,
     pub(crate) interpreter: Interpreter,
@@ -130,9 +141,10 @@ impl Config {
     pub(crate) fn parse(look_up: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigFaults> {
         let mut vars = Variables::new(&look_up);
         let username = vars.secret("client_username");
-        let password = vars.secret("client_password");
+        let password = password::source(&mut vars);
         let port = vars.parsed("client_port", "8000", values::port);
         let host = vars.parsed("client_address", "0.0.0.0", values::ip_address);
+        let tls = listener::tls(&mut vars);
         let max_connections = vars.parsed("max_connections", "512", values::at_least_one);
         let skip_storage = vars.parsed("skip_storage", "false", values::boolean);
         let directories = Directories {
@@ -185,7 +197,7 @@ impl Config {
         let drain_timeout = vars.parsed("drain_timeout", "30s", values::duration);
         let min_free_space = vars.parsed("min_free_space", "0", values::size_or_nothing);
         let log_filter = vars.parsed("RUST_LOG", "info", values::log_filter);
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = listener::in_clear(host, tls.is_some()).into_iter().collect();
         let state_directory = state_directory(
             &mut vars,
             &look_up,
@@ -209,6 +221,7 @@ impl Config {
             username,
             password,
             address: SocketAddr::new(host, port),
+            tls,
             max_connections,
             scripts_path,
             interpreter,

@@ -4,14 +4,14 @@ mod by_hand;
 mod cli;
 mod config;
 mod demo;
+mod reload;
 mod serve;
 
 use std::{process::ExitCode, time::Duration};
 
-use adapters::blob_store::CaCertificates;
 use clap::Parser;
 use cli::{Cli, Command};
-use config::Config;
+use config::{Config, Files};
 
 /// The exit code for a bad configuration or command line, as argument parsers use it.
 const USAGE: u8 = 2;
@@ -21,7 +21,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match Cli::parse().command.unwrap_or(Command::Serve) {
-        Command::Serve => with_config(|config, trust| run(serve::serve(config, trust))),
+        Command::Serve => with_config(|config, files| run(serve::serve(config, files))),
         Command::CheckConfig => with_config(|config, _| {
             show(&config);
             ExitCode::SUCCESS
@@ -32,10 +32,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_config(then: impl FnOnce(Config, CaCertificates) -> ExitCode) -> ExitCode {
+fn with_config(then: impl FnOnce(Config, Files) -> ExitCode) -> ExitCode {
     let config = Config::parse(|name| std::env::var_os(name));
-    match config.and_then(|config| Ok((config.ca_certificates()?, config))) {
-        Ok((trust, config)) => then(config, trust),
+    match config.and_then(|config| Ok((config.read_files()?, config))) {
+        Ok((files, config)) => then(config, files),
         Err(faults) => {
             eprintln!("{faults}");
             ExitCode::from(USAGE)

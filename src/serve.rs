@@ -21,7 +21,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::{
+    config::{Config, Files},
+    reload::{self, Reload},
+};
 
 /// For records to be written, and processes to be seen gone.
 const LAST_MARGIN: Duration = Duration::from_secs(2);
@@ -29,7 +32,7 @@ const LAST_MARGIN: Duration = Duration::from_secs(2);
 const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Serves until a signal says to stop and the jobs at work have ended.
-pub(crate) async fn serve(config: Config, trust: CaCertificates) -> ExitCode {
+pub(crate) async fn serve(config: Config, files: Files) -> ExitCode {
     let filter = EnvFilter::new(&config.log_filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -38,7 +41,7 @@ pub(crate) async fn serve(config: Config, trust: CaCertificates) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match try_serve(config, trust).await {
+    match try_serve(config, files).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             tracing::error!("the agent could not start: {problem}");
@@ -47,33 +50,45 @@ pub(crate) async fn serve(config: Config, trust: CaCertificates) -> ExitCode {
     }
 }
 
-async fn try_serve(config: Config, trust: CaCertificates) -> Result<(), String> {
+async fn try_serve(config: Config, files: Files) -> Result<(), String> {
     make_directories(&config)?;
     // Before the first job could be accepted, so that no signal ends the agent unseen.
-    let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
+    let signals = Signals::new().and_then(|signals| Ok((signals, reload::hangup()?)));
+    let (signals, hangup) = signals.map_err(|error| format!("signals cannot be received: {error}"))?;
     let store = FileJobStore::open(config.records.clone())?;
     let server = HttpServer::bind(config.address)
         .await
         .map_err(|error| format!("the address {} cannot be listened on: {error}", config.address))?;
-    let service = service(&config, trust, Arc::new(store));
+    let service = service(&config, files.trust, Arc::new(store));
     serve_control_socket(&config, &service);
     let patience = StopPatience::of(&config);
     let recovered = service.recover().await;
     recovered.map_err(|error| format!("the jobs of an earlier agent cannot be taken over: {error}"))?;
     let api: Arc<dyn JobApi> = Arc::new(service.clone());
+    let credentials = Credentials::new(&config.username, &files.password);
+    let reload = Reload {
+        tls: files.tls.clone(),
+        credentials: credentials.clone(),
+        password: Arc::new(config.password),
+    };
+    let scheme = if files.tls.is_some() { "https" } else { "http" };
     let context = Arc::new(HttpContext {
         api,
-        credentials: Credentials::new(&config.username, &config.password),
+        credentials,
+        tls: files.tls,
         rules: config.rules,
         limits: HttpLimits {
             connections: config.max_connections,
             ..HttpLimits::default()
         },
     });
-    tracing::info!("listening on http://{}", server.address());
+    tracing::info!("listening on {scheme}://{}", server.address());
     let stop = CancellationToken::new();
     let serving = server.serve(context, stop.clone());
-    tokio::join!(serving, stop_in_order(signals, &service, &patience, &stop));
+    tokio::select! {
+        _ = async { tokio::join!(serving, stop_in_order(signals, &service, &patience, &stop)) } => {}
+        () = reload.run(hangup) => {}
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The HTTP side: warp's filters and replies, behind an accept loop of our own.
 //!
 //! ```text
-//!   server (sockets, places, panics, drain) ─→ auth ─→ status │ jobs (backup, restore) ─→ JobApi
-//!      └ refusals                                             └ json ─ draft      └ polling body
+//!   server (sockets, places, TLS, panics, drain) ─→ auth ─→ status │ jobs (backup, restore) ─→ JobApi
+//!      └ refusals                                                  └ json ─ draft      └ polling body
 //! ```
 //!
 //! A request passes, in this order: credentials, route, stopping, body, id, duplicate, members,
@@ -22,6 +22,7 @@ mod route;
 mod server;
 mod status;
 mod stream;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 pub use auth::Credentials;
 pub use server::{BoundServer, HttpServer};
+pub use tls::{Tls, TlsFiles};
 
 /// What bounds a client, so that a slow or broken one holds nothing for long.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,8 @@ pub struct HttpLimits {
     /// Connections at a time. One more takes the place of the one that has waited longest for its
     /// client; only if all are being answered does it wait itself.
     pub connections: usize,
+    /// For a TLS handshake.
+    pub handshake_time: Duration,
     /// For a request's header, and between two requests of one connection.
     pub header_time: Duration,
     /// For a request's body.
@@ -51,6 +55,7 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             connections: 512,
+            handshake_time: Duration::from_secs(10),
             // Clients poll every 5 or 10 seconds on one connection, which must not be closed under them.
             header_time: Duration::from_secs(30),
             body_time: Duration::from_secs(30),
@@ -67,6 +72,8 @@ pub struct HttpContext {
     pub api: Arc<dyn JobApi>,
     /// Who may call.
     pub credentials: Credentials,
+    /// What TLS connections are made with; without it HTTP is plain.
+    pub tls: Option<Arc<Tls>>,
     /// What the operator's configuration says about requests.
     pub rules: RequestRules,
     /// What bounds a client.

@@ -132,6 +132,7 @@ async fn serve_jobs(place: &Path, store: Arc<dyn JobStore>) {
     let context = Arc::new(HttpContext {
         api: Arc::new(service),
         credentials: Credentials::new(&Secret::new(USER), &Secret::new(PASSWORD)),
+        tls: None,
         rules: rules(),
         limits: HttpLimits::default(),
     });

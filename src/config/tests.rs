@@ -23,7 +23,7 @@ fn defaults_are_those_of_the_readme() {
     let config = parse(&[]).expect("a good configuration");
     assert_eq!(config.address.to_string(), "0.0.0.0:8000");
     assert_eq!(config.scripts_path, Path::new(DEFAULT_SCRIPTS_PATH));
-    assert_eq!(config.max_connections, 512);
+    assert_eq!((config.max_connections, config.tls), (512, None));
     assert_eq!(config.interpreter, Interpreter::Bash);
     assert!(!config.allowed_to_delete_files);
     assert_eq!(config.transfer_retry_timeout, Duration::from_secs(180));
@@ -179,6 +179,10 @@ fn the_summary_shows_what_is_in_force() {
     for name in NAMES {
         let is_shown = config.summary.iter().any(|(shown, _)| shown == name);
         let is_empty_by_default = [
+            "client_password_file",
+            "tls_certificate",
+            "tls_private_key",
+            "tls_client_ca",
             "scrips_path",
             "default_s3_endpoint",
             "s3_ca_certificate",
@@ -210,4 +214,61 @@ fn secrets_are_in_no_summary() {
     let config = parse(&[]).expect("a good configuration");
     assert!(!format!("{config:?}").contains("secret\""), "{config:?}");
     assert!(config.summary.iter().all(|(_, value)| value != "secret"));
+}
+
+#[test]
+fn of_two_variables_for_the_password_exactly_one_is_set() {
+    let file = ("client_password_file", "/not/read/here");
+    let config = parse(&[("client_password", ""), file]).expect("a good configuration");
+    assert!(matches!(config.password, PasswordSource::File(path) if path == Path::new(file.1)));
+    for settings in [&[file][..], &[("client_password", "")]] {
+        let ConfigFaults(faults) = parse(settings).expect_err("both or neither");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let names_both = faults[0].contains("client_password ") && faults[0].contains("client_password_file");
+        assert!(names_both, "{faults:?}");
+    }
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_a_client_ca_needs_both() {
+    let [certificate, key, ca] = ["tls_certificate", "tls_private_key", "tls_client_ca"].map(|name| (name, "/x"));
+    for (settings, missing) in [
+        (&[certificate][..], Some("tls_private_key")),
+        (&[certificate, ca], Some("tls_private_key")),
+        (&[key], Some("tls_certificate")),
+        (&[key, ca], Some("tls_certificate")),
+        (&[ca], Some("tls_client_ca")),
+        (&[certificate, key], None),
+        (&[certificate, key, ca], None),
+    ] {
+        match (parse(settings), missing) {
+            (Ok(config), None) => assert!(config.tls.is_some(), "{settings:?}"),
+            (Err(ConfigFaults(faults)), Some(missing)) => {
+                assert_eq!(faults.len(), 1, "{settings:?}: {faults:?}");
+                assert!(faults[0].starts_with(missing), "{settings:?}: {faults:?}");
+            }
+            (parsed, _) => panic!("{settings:?}: {parsed:?}"),
+        }
+    }
+}
+
+#[test]
+fn listening_for_others_without_tls_is_warned_of() {
+    let tls = [("tls_certificate", "/c"), ("tls_private_key", "/k")];
+    for (address, is_warned) in [
+        ("0.0.0.0", true),
+        ("::", true),
+        ("10.0.0.1", true),
+        ("127.0.0.2", false),
+        ("::1", false),
+    ] {
+        let warnings = |more: &[(&str, &str)]| {
+            let settings = [&[("client_address", address), ("state_directory", "/s")], more].concat();
+            parse(&settings).expect("a good configuration").warnings
+        };
+        let plain = warnings(&[]);
+        assert_eq!(plain.len(), usize::from(is_warned), "{address}: {plain:?}");
+        assert!(plain.iter().all(|text| text.contains("tls_certificate")), "{plain:?}");
+        assert!(warnings(&tls).is_empty(), "{address}");
+    }
 }

@@ -28,13 +28,23 @@ impl<'a> Variables<'a> {
     /// A variable that must be set, and is not shown.
     pub(super) fn secret(&mut self, name: &'static str) -> Secret {
         let faults = self.faults.len();
-        let value = self.text(name);
-        match &value {
-            Some(_) => self.summary.push((name, "(set)".to_owned())),
-            None if self.faults.len() == faults => self.fault(name, "is required, and must not be empty"),
-            None => {}
+        let value = self.optional_secret(name);
+        if value.is_none() && self.faults.len() == faults {
+            self.fault(name, "is required, and must not be empty");
         }
-        Secret::new(value.unwrap_or_default())
+        value.unwrap_or_default()
+    }
+
+    /// A variable that may be absent, and is not shown.
+    pub(super) fn optional_secret(&mut self, name: &'static str) -> Option<Secret> {
+        let value = self.text(name)?;
+        self.summary.push((name, "(set)".to_owned()));
+        Some(Secret::new(value))
+    }
+
+    /// How many faults there are so far.
+    pub(super) fn fault_count(&self) -> usize {
+        self.faults.len()
     }
 
     /// A variable with a default. A bad value is a fault, never a silent default.

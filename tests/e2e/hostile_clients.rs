@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Agent, Connection, Kind, PASSWORD, USER, backup, basic, file_store};
+use crate::harness::{Agent, Authority, Connection, Kind, PASSWORD, Pair, Place, USER, backup, basic, file_store};
 
 /// What is promised to a normal request, whatever others do.
 const PROMISE: Duration = Duration::from_secs(1);
@@ -28,13 +28,19 @@ fn assert_answers(agent: &Agent, while_what: &str) {
 }
 
 /// As many connections, each of which has sent this. Old ones may be closed meanwhile.
+///
+/// They come so quickly that the first have not been given up for their silence when the last is there.
+#[track_caller]
 fn crowd(agent: &Agent, begun: &[u8]) -> Vec<TcpStream> {
+    let start = Instant::now();
     let connect = |_| {
         let mut stream = TcpStream::connect(agent.address()).expect("the agent accepts connections");
         let _ = stream.write_all(begun);
         stream
     };
-    (0..CROWD).map(connect).collect()
+    let crowd = (0..CROWD).map(connect).collect();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    crowd
 }
 
 #[test]
@@ -83,6 +89,28 @@ fn a_thousand_clients_that_send_a_byte_a_second_keep_nobody_out() {
         is_over.store(true, Ordering::Relaxed);
         assert!(answers > 10, "{answers}");
     });
+}
+
+#[test]
+fn a_thousand_handshakes_that_nobody_goes_on_with_keep_nobody_out() {
+    raise_file_limit();
+    let authority = Authority::new();
+    let place = Place::new();
+    authority.pair().write(&place);
+    let [certificate, key] = Pair::paths(&place);
+    let agent = Agent::start_in(place, |env| {
+        env.set("tls_certificate", certificate).set("tls_private_key", key);
+    });
+    for begun in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let crowd = crowd(&agent, begun);
+        for _ in 0..5 {
+            let start = Instant::now();
+            let status = authority.client().status(agent.address(), &agent.authorization());
+            assert_eq!(status.ok(), Some(200), "{begun:?}");
+            assert!(start.elapsed() < PROMISE, "{:?} while {begun:?}", start.elapsed());
+        }
+        drop(crowd);
+    }
 }
 
 #[test]

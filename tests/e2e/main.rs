@@ -37,5 +37,6 @@ mod shutdown;
 mod state_directory;
 mod storage_env;
 mod swift;
+mod tls;
 mod transfers;
 mod wire;

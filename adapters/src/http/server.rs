@@ -24,7 +24,7 @@ use tower_service::Service;
 use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 
 use super::{
-    HttpContext, HttpLimits,
+    HttpContext, HttpLimits, Tls,
     places::{Place, Places},
     refusals::Refusals,
     reply, routes,
@@ -77,6 +77,7 @@ impl BoundServer {
         let office = Arc::new(Office {
             routes: routes(&context),
             limits: context.limits,
+            tls: context.tls.clone(),
             refusals: Refusals::new(Instant::now()),
             stop,
         });
@@ -119,6 +120,7 @@ impl BoundServer {
 struct Office {
     routes: BoxedFilter<(Response,)>,
     limits: HttpLimits,
+    tls: Option<Arc<Tls>>,
     refusals: Refusals,
     stop: CancellationToken,
 }
@@ -129,7 +131,16 @@ impl Office {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_time));
-        self.serve_http(Box::pin(stream), place).await;
+        let stream = Box::pin(stream);
+        let Some(tls) = &self.tls else {
+            return self.serve_http(stream, place).await;
+        };
+        let handshake = tls.accept(stream, self.limits.handshake_time);
+        match self.stop.run_until_cancelled(handshake).await {
+            Some(Ok(stream)) => self.serve_http(stream, place).await,
+            Some(Err(error)) => tracing::debug!(%error, "a TLS handshake did not succeed"),
+            None => {}
+        }
     }
 
     async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin, place: &Arc<Place>) {

@@ -30,6 +30,7 @@ fn context_with(api: MockJobApi, limits: HttpLimits) -> Arc<HttpContext> {
     Arc::new(HttpContext {
         api: Arc::new(api),
         credentials: Credentials::new(&Secret::new("admin"), &Secret::new("secret")),
+        tls: None,
         rules: open_rules(),
         limits,
     })

@@ -346,7 +346,8 @@ fn collect(stderr: ChildStderr) -> Arc<Mutex<String>> {
 }
 
 fn address_in(log: &str) -> Option<SocketAddr> {
-    let (_, rest) = log.split_once("listening on http://")?;
+    let (_, rest) = log.split_once("listening on http")?;
+    let (_, rest) = rest.split_once("://")?;
     let end = rest.find(|character: char| !(character.is_ascii_digit() || character == '.' || character == ':'))?;
     rest[..end].parse().ok()
 }
