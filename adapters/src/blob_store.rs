@@ -31,21 +31,19 @@ mod movement;
 mod parts;
 mod retry;
 mod s3;
+#[cfg(test)]
+mod swaps;
 mod swift;
 mod trust;
 mod unfinished;
 mod upload;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
     artifact::{Expected, ObjectKey},
-    ports::{BlobStore, BlobStoreError, Halt, Moved, UploadJournal},
+    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved, UploadJournal},
     request::Store,
 };
 
@@ -165,7 +163,7 @@ impl ObjectBlobStore {
         &self,
         store: &Store,
         key: &ObjectKey,
-        (source, size): (&Path, u64),
+        (source, size): (&LocalFile, u64),
         journal: &dyn UploadJournal,
         halt: &Halt,
     ) -> Result<Moved, Failure> {
@@ -189,7 +187,13 @@ impl ObjectBlobStore {
         }
     }
 
-    async fn fetch(&self, store: &Store, key: &ObjectKey, target: &Path, expected: Expected) -> Result<Moved, Failure> {
+    async fn fetch(
+        &self,
+        store: &Store,
+        key: &ObjectKey,
+        target: &LocalFile,
+        expected: Expected,
+    ) -> Result<Moved, Failure> {
         match self.open(store).await? {
             Place::Bucket(bucket) => download::download(&bucket, key, target, expected, &self.budget).await,
             Place::Directory(directory) => directory.download(key, target, expected, &self.budget).await,
@@ -216,7 +220,7 @@ impl BlobStore for ObjectBlobStore {
         &self,
         store: &Store,
         key: &ObjectKey,
-        source: &Path,
+        source: &LocalFile,
         size_bytes: u64,
         journal: Arc<dyn UploadJournal>,
         halt: &Halt,
@@ -236,7 +240,7 @@ impl BlobStore for ObjectBlobStore {
         &self,
         store: &Store,
         key: &ObjectKey,
-        target: &Path,
+        target: &LocalFile,
         expected: Expected,
         halt: &Halt,
     ) -> Result<Moved, BlobStoreError> {

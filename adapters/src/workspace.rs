@@ -3,8 +3,10 @@
 //! Scripts and people work in them at the same time, so nothing here trusts that what was seen is
 //! still there: a file gets its name in one step, replacing or not, and is removed only if it is
 //! still the one that was put there. Nothing is kept in memory either: who was started anew can remove
-//! what was made before. Links are never followed below the two directories.
+//! what was made before. Links are never followed below the two directories,
+//! as nothing there is reached but through the directory it lies in, which is open.
 
+mod discard;
 mod files;
 mod restore;
 mod staging;

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::Moved,
+    ports::{LocalFile, Moved},
 };
 use futures_util::{StreamExt, stream};
 use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, path::Path};
@@ -34,7 +34,7 @@ const CONNECTION_BYTES: usize = 1024 * 1024;
 pub(super) async fn download(
     bucket: &Bucket,
     key: &ObjectKey,
-    target: &std::path::Path,
+    target: &LocalFile,
     expected: Expected,
     budget: &Arc<Budget>,
 ) -> Result<Moved, Failure> {

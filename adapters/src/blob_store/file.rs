@@ -1,23 +1,20 @@
 //! A directory of this machine, such as a mount, in place of a bucket.
 
 use std::{
-    fs, io,
-    os::unix::fs::{FileExt, MetadataExt},
-    path::{Path as FilePath, PathBuf},
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Component, Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{Halt, Moved, UploadJournal},
+    ports::{Halt, LocalFile, Moved, UploadJournal},
     request::FileStore,
 };
-use object_store::{
-    GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RenameOptions, RenameTargetMode,
-    local::LocalFileSystem, path::Path,
-};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Limits,
@@ -32,6 +29,7 @@ use super::{
     movement::Stall,
     parts::parts,
 };
+use crate::beneath::OpenDirectory;
 
 /// So much is copied at a time.
 const COPY_BYTES: u64 = 1024 * 1024;
@@ -39,10 +37,10 @@ const COPY_BYTES: u64 = 1024 * 1024;
 /// Putting a whole file on the disk may take so many times as long as any other step.
 const SYNC_FACTOR: u32 = 10;
 
-/// A directory that may be used.
+/// A directory that may be used. It is open, and nothing is reached but through that.
 #[derive(Debug)]
 pub(super) struct Directory {
-    files: LocalFileSystem,
+    files: Arc<OpenDirectory>,
     /// How long one step may take. A mount whose server is gone does not answer at all; the thread
     /// that asked waits on, but the job does not.
     patience: Duration,
@@ -51,32 +49,26 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory, if it lies below one of the roots when all links are looked through.
+    /// Opens the directory, if it is one of the roots, or lies below one and no link leads there.
     pub(super) async fn open(store: &FileStore, roots: &[PathBuf], limits: Limits) -> Result<Self, Failure> {
         let (path, roots) = (store.path.clone(), roots.to_vec());
-        let open = blocking(move || {
-            let directory = allowed(&path, &roots)?;
-            let files = LocalFileSystem::new_with_prefix(&directory).map_err(|error| failure("opening it", error))?;
-            Ok(files.with_fsync(true))
-        });
+        let open = blocking(move || allowed(&path, &roots));
         let patience = limits.retry;
         let files = within(patience, "opening it", open).await?;
         Ok(Self {
-            files,
+            files: Arc::new(files),
             patience,
             stall: Stall::new(limits.stall, &Arc::default()),
         })
     }
 
     pub(super) async fn find(&self, key: &ObjectKey) -> Result<Option<u64>, Failure> {
-        let (_, path) = self.place(key)?;
+        let (files, key) = (Arc::clone(&self.files), name_of(key)?);
         let look = async {
             // Whatever has the name takes it, be it a directory or a link to nowhere.
-            match blocking(move || fs::symlink_metadata(path)).await {
-                Ok(found) => Ok(Some(found.len())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(Failure::directory("looking the object up", &error)),
-            }
+            let found = blocking(move || files.look(key)).await;
+            let found = found.map_err(|error| Failure::directory("looking the object up", &error))?;
+            Ok(found.map(|found| found.len()))
         };
         within(self.patience, "looking the object up", look).await
     }
@@ -90,12 +82,12 @@ impl Directory {
         journal: &dyn UploadJournal,
         halt: &Halt,
     ) -> Result<Moved, Failure> {
-        let (key, place) = self.place(key)?;
-        let hidden = Hidden::new(&self.files)?;
+        let name = name_of(key)?;
+        let hidden = Hidden::new(&self.files);
         // Before the file is there: so there is none that nobody knows.
         let opened = journal.opened(hidden.name()).await;
         opened.map_err(|text| Failure::unknown_upload(&text))?;
-        let sha256 = match self.make(&hidden, (&key, place), source, budget, halt).await {
+        let sha256 = match self.make(&hidden, &name, source, budget, halt).await {
             Ok(sha256) => sha256,
             Err(failure) => {
                 hidden.remove(self.patience).await;
@@ -103,41 +95,35 @@ impl Directory {
             }
         };
         // From here on there is an object, and a halt comes too late.
-        let look = async {
-            let stored = self.files.head(&key).await;
-            stored.map_err(|error| failure("looking the object up", error))
-        };
-        let object = within(self.patience, "looking the object up", look).await?;
-        Ok(Moved {
-            size_bytes: object.size,
-            sha256,
-        })
+        let size_bytes = self.find(key).await?.ok_or_else(Failure::no_object)?;
+        Ok(Moved { size_bytes, sha256 })
     }
 
     /// Makes the whole object, name and all.
     async fn make(
         &self,
         hidden: &Hidden,
-        (key, place): (&Path, PathBuf),
+        name: &str,
         source: &Source,
         budget: &Arc<Budget>,
         halt: &Halt,
     ) -> Result<Sha256, Failure> {
         unless_halted(halt, async { Ok(()) }).await?;
         // Not dropped half-way: the file could appear after it was removed.
-        let mut upload = within(self.patience, "creating the object", self.create(hidden)).await?;
+        let file = within(self.patience, "creating the object", hidden.create()).await?;
         let fill = async {
-            let sha256 = self.copy(source, upload.as_mut(), budget).await?;
+            let sha256 = self.copy(source, &file, budget).await?;
             source.refuse_if_changed().await?;
+            let file = Arc::clone(&file);
             let complete = async {
-                let completed = upload.complete().await;
-                completed.map_err(|error| failure("writing the object", error))
+                let synced = blocking(move || file.sync_all()).await;
+                synced.map_err(|error| Failure::directory("writing the object", &error))
             };
             within(self.patience * SYNC_FACTOR, "writing the object", complete).await?;
             Ok(sha256)
         };
         let sha256 = unless_halted(halt, fill).await?;
-        within(self.patience, "naming the object", self.name(hidden, key, place)).await?;
+        within(self.patience, "naming the object", hidden.become_object(file, name)).await?;
         Ok(sha256)
     }
 
@@ -154,27 +140,14 @@ impl Directory {
         result
     }
 
-    /// The library opens the file on the spot, so not on a thread that serves others.
-    async fn create(&self, hidden: &Hidden) -> Result<Box<dyn MultipartUpload>, Failure> {
-        let (files, key, runtime) = (self.files.clone(), hidden.key.clone(), Handle::current());
-        let upload = blocking(move || runtime.block_on(files.put_multipart(&key))).await;
-        let upload = upload.map_err(|error| failure("creating the object", error))?;
-        hidden.keep_to_owner().await?;
-        Ok(upload)
-    }
-
-    async fn copy(
-        &self,
-        source: &Source,
-        upload: &mut dyn MultipartUpload,
-        budget: &Arc<Budget>,
-    ) -> Result<Sha256, Failure> {
+    async fn copy(&self, source: &Source, file: &Arc<File>, budget: &Arc<Budget>) -> Result<Sha256, Failure> {
         let digest = Digest::default();
         for part in parts(source.size, COPY_BYTES) {
             let piece = source.read(part, budget, &digest).await?;
+            let file = Arc::clone(file);
             let write = async {
-                let written = upload.put_part(PutPayload::from(piece)).await;
-                written.map_err(|error| failure("writing the object", error))
+                let written = blocking(move || file.write_all_at(&piece, part.offset)).await;
+                written.map_err(|error| Failure::directory("writing the object", &error))
             };
             let write = within(self.patience, "writing the object", write);
             self.stall.watch(write).await?;
@@ -182,31 +155,15 @@ impl Directory {
         Ok(digest.value())
     }
 
-    /// Gives a whole file its name: by a hard link, which fails if the name is taken even since a
-    /// moment ago.
-    async fn name(&self, hidden: &Hidden, key: &Path, place: PathBuf) -> Result<(), Failure> {
-        let create = RenameOptions::new().with_target_mode(RenameTargetMode::Create);
-        let renamed = self.files.rename_opts(&hidden.key, key, create).await;
-        if let Err(error) = renamed
-            && !hidden.has_also_this_name(place).await
-        {
-            return Err(failure(
-                "naming the object by a hard link, which the file system must have",
-                error,
-            ));
-        }
-        Ok(())
-    }
-
     pub(super) async fn download(
         &self,
         key: &ObjectKey,
-        target: &FilePath,
+        target: &LocalFile,
         expected: Expected,
         budget: &Arc<Budget>,
     ) -> Result<Moved, Failure> {
-        let (key, path) = self.place(key)?;
-        let (file, length) = within(self.patience, "opening the object", self.open_object(&key, path)).await?;
+        let open = self.open_object(name_of(key)?);
+        let (file, length) = within(self.patience, "opening the object", open).await?;
         refuse_other_size(length, expected)?;
         let target = Target::open(target).await?;
         let sha256 = self.receive(file, length, &target, budget).await?;
@@ -215,38 +172,26 @@ impl Directory {
     }
 
     /// The object, which is a regular file and no link, and its length.
-    async fn open_object(&self, key: &Path, path: PathBuf) -> Result<(fs::File, u64), Failure> {
-        let named = blocking(move || fs::symlink_metadata(path)).await;
-        let named = named.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::no_object(),
-            _ => Failure::directory("looking the object up", &error),
-        })?;
-        // A pipe would never end, and a link may lead out of the allowed directories.
-        if !named.is_file() {
-            return Err(Failure::denied("what has this name is not a regular file"));
-        }
-        let object = self.files.get(key).await;
-        let object = object.map_err(|error| failure("opening the object", error))?;
-        let GetResultPayload::File(file, _) = object.payload else {
-            return Err(Failure::strange("the object is no file"));
-        };
-        let opened = file.metadata();
-        let opened = opened.map_err(|error| Failure::directory("opening the object", &error))?;
-        if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
-            return Err(Failure::denied(
-                "another file took the object's name while it was opened",
-            ));
-        }
-        Ok((file, opened.len()))
+    async fn open_object(&self, name: String) -> Result<(File, u64), Failure> {
+        let files = Arc::clone(&self.files);
+        blocking(move || {
+            let found = files.look(&name);
+            let found = found.map_err(|error| Failure::directory("looking the object up", &error))?;
+            let found = found.ok_or_else(Failure::no_object)?;
+            // A pipe would never end, and a link may lead out of the allowed directories.
+            if !found.is_file() {
+                return Err(Failure::denied("what has this name is not a regular file"));
+            }
+            let opened = files.read(&name).and_then(|(file, opened)| {
+                files.refuse_strangers_link(&opened)?;
+                Ok((file, opened.len()))
+            });
+            opened.map_err(|error| Failure::directory("opening the object", &error))
+        })
+        .await
     }
 
-    async fn receive(
-        &self,
-        file: fs::File,
-        length: u64,
-        target: &Target,
-        budget: &Arc<Budget>,
-    ) -> Result<Sha256, Failure> {
+    async fn receive(&self, file: File, length: u64, target: &Target, budget: &Arc<Budget>) -> Result<Sha256, Failure> {
         let file = Arc::new(file);
         let digest = Digest::default();
         for part in parts(length, COPY_BYTES) {
@@ -267,46 +212,60 @@ impl Directory {
         }
         Ok(digest.value())
     }
-
-    /// Where an object is.
-    fn place(&self, key: &ObjectKey) -> Result<(Path, PathBuf), Failure> {
-        let path = object_path(key)?;
-        if path.parts_count() != 1 {
-            return Err(Failure::strange("a file name cannot hold a /"));
-        }
-        match self.files.path_to_filesystem(&path) {
-            Ok(file) => Ok((path, file)),
-            // Such names are those of unfinished files of the library.
-            Err(_) => Err(Failure::strange(
-                "a name that ends with # and a number cannot be used in a directory",
-            )),
-        }
-    }
 }
 
-/// The directory, with all links looked through.
-fn allowed(path: &FilePath, roots: &[PathBuf]) -> Result<PathBuf, Failure> {
+/// The name that an object's file has.
+fn name_of(key: &ObjectKey) -> Result<String, Failure> {
+    let path = object_path(key)?;
+    if path.parts_count() != 1 {
+        return Err(Failure::strange("a file name cannot hold a /"));
+    }
+    Ok(String::from(path))
+}
+
+/// The directory, opened: the root by its path, as the operator has named it, and from there name by
+/// name. The root that is nearest counts, should there be several.
+fn allowed(path: &Path, roots: &[PathBuf]) -> Result<OpenDirectory, Failure> {
     if roots.is_empty() {
         return Err(Failure::denied(
             "the agent is not set up for directories: it has no list of allowed ones",
         ));
     }
-    let directory = fs::canonicalize(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::missing("there is no such directory; create it or mount it first"),
-        _ => Failure::directory("opening it", &error),
-    })?;
-    // A root that is not there has nothing below it.
-    let roots: Vec<_> = roots.iter().filter_map(|root| fs::canonicalize(root).ok()).collect();
-    if !roots.iter().any(|root| directory.starts_with(root)) {
-        return Err(Failure::denied(
-            "it is not below a directory that the agent may use, after all links are followed; \
-             check the path and the agent's allowed directories",
-        ));
-    }
-    if !directory.is_dir() {
-        return Err(Failure::missing("it is not a directory"));
+    let ways = roots
+        .iter()
+        .filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
+    let nearest = ways.min_by_key(|(_, way)| way.components().count());
+    let (root, way) = nearest.ok_or_else(|| outside("it is not below a directory that the agent may use"))?;
+    let mut directory = OpenDirectory::open(root).map_err(|error| unusable(&error))?;
+    for step in way.components() {
+        let Component::Normal(name) = step else {
+            return Err(outside("it is not below a directory that the agent may use"));
+        };
+        match directory.look(name) {
+            Ok(Some(found)) if found.is_symlink() => {
+                let link = directory.at(name);
+                return Err(outside(&format!(
+                    "{} is a symbolic link, which is not followed below a directory that the agent may use",
+                    link.display()
+                )));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        directory = directory.enter(name).map_err(|error| unusable(&error))?;
     }
     Ok(directory)
+}
+
+fn outside(text: &str) -> Failure {
+    Failure::denied(format!("{text}; check the path and the agent's allowed_file_roots"))
+}
+
+fn unusable(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::missing("there is no such directory; create it or mount it first"),
+        io::ErrorKind::NotADirectory => Failure::missing("it is not a directory"),
+        _ => Failure::directory("opening it", error),
+    }
 }
 
 /// Bounds a step by time.
@@ -325,21 +284,6 @@ async fn within<T>(
             &io::Error::new(io::ErrorKind::TimedOut, silence),
         ))
     })
-}
-
-/// The library's errors wrap those of the system.
-pub(super) fn failure(doing: &str, error: object_store::Error) -> Failure {
-    if matches!(error, object_store::Error::AlreadyExists { .. }) {
-        return Failure::taken();
-    }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Failure::directory(doing, error);
-        }
-        cause = error.source();
-    }
-    Failure::strange(format!("{doing}: {error}"))
 }
 
 #[cfg(test)]

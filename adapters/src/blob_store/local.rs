@@ -1,17 +1,16 @@
 //! The file on this machine that a transfer reads or makes.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::FileExt,
+    path::PathBuf,
     sync::{Arc, mpsc},
     time::SystemTime,
 };
 
 use bytes::Bytes;
-use domain::artifact::Sha256;
-use nix::fcntl::OFlag;
+use domain::{artifact::Sha256, ports::LocalFile};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
     failure::Failure,
     parts::Part,
 };
+use crate::beneath::{OpenDirectory, identity};
 
 /// So much of a file is hashed at a time. Every download has a buffer of this length, which no budget
 /// counts.
@@ -33,48 +33,37 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
-/// Device and inode.
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
-
 /// The file that is uploaded. It must stay as it was when it was found, or the object would be of no
 /// single moment.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     file: Arc<File>,
-    path: PathBuf,
+    named: Arc<LocalFile>,
     pub(super) size: u64,
     modified: SystemTime,
-    /// Device and inode.
-    identity: (u64, u64),
 }
 
 impl Source {
-    pub(super) async fn open(path: &Path, size: u64) -> Result<Self, Failure> {
-        let path = path.to_owned();
+    /// Opens the file that was found, and no other that has taken its place since.
+    pub(super) async fn open(named: &LocalFile, size: u64) -> Result<Self, Failure> {
+        let named = Arc::new(named.clone());
         blocking(move || {
             let open = || {
-                // Whatever has taken the name meanwhile: a link is not followed, a pipe not waited for.
-                let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-                let file = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
-                let metadata = file.metadata()?;
-                if !metadata.is_file() {
-                    return Err(io::Error::other("it is not a regular file"));
-                }
-                Ok((file, metadata.modified()?, metadata))
+                let (directory, name) = OpenDirectory::of(&named)?;
+                let (file, found) = directory.read(name)?;
+                directory.refuse_strangers_link(&found)?;
+                Ok((file, found.modified()?, found))
             };
-            let opened = open().map_err(|error| Failure::local("opening", &path, &error));
-            let (file, modified, metadata) = opened?;
-            if metadata.len() != size {
-                return Err(Failure::changed_file(&path));
+            let opened = open().map_err(|error| Failure::local("opening", &named.path(), &error));
+            let (file, modified, found) = opened?;
+            if found.len() != size || identity(&found) != named.identity {
+                return Err(Failure::changed_file(&named.path()));
             }
             Ok(Self {
                 file: Arc::new(file),
-                path,
+                named,
                 size,
                 modified,
-                identity: identity(&metadata),
             })
         })
         .await
@@ -88,17 +77,17 @@ impl Source {
             let look = || {
                 let read = source.file.metadata()?;
                 // Another file may have taken the name, which is then the one that counts.
-                let named = match fs::symlink_metadata(&source.path) {
-                    Ok(named) => Some(identity(&named)),
+                let named = match OpenDirectory::of(&source.named) {
+                    Ok((directory, name)) => directory.look(name)?,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                     Err(error) => return Err(error),
                 };
-                let is_same = named == Some(source.identity);
+                let is_same = named.is_some_and(|named| identity(&named) == source.named.identity);
                 Ok(is_same && read.len() == source.size && read.modified()? == source.modified)
             };
-            match look().map_err(|error| Failure::local("reading", &source.path, &error))? {
+            match look().map_err(|error| Failure::local("reading", &source.named.path(), &error))? {
                 true => Ok(()),
-                false => Err(Failure::changed_file(&source.path)),
+                false => Err(Failure::changed_file(&source.named.path())),
             }
         })
         .await
@@ -113,8 +102,10 @@ impl Source {
                 digest.update(buffer.as_ref());
                 Ok(Bytes::from_owner(buffer))
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failure::changed_file(&source.path)),
-            Err(error) => Err(Failure::local("reading", &source.path, &error)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Failure::changed_file(&source.named.path()))
+            }
+            Err(error) => Err(Failure::local("reading", &source.named.path(), &error)),
         })
         .await
     }
@@ -128,20 +119,17 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Opens the file, which must be there, and empties it.
-    pub(super) async fn open(path: &Path) -> Result<Self, Failure> {
-        let path = path.to_owned();
+    /// Opens the file that was made for it, and empties it.
+    pub(super) async fn open(named: &LocalFile) -> Result<Self, Failure> {
+        let (named, path) = (named.clone(), named.path());
         blocking(move || {
             let open = || {
-                // Whatever has taken the name meanwhile: a link is not followed, a pipe not waited for.
-                let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-                let file = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .custom_flags(flags)
-                    .open(&path)?;
-                if !file.metadata()?.is_file() {
-                    return Err(io::Error::other("it is not a regular file"));
+                let (directory, name) = OpenDirectory::of(&named)?;
+                let (file, found) = directory.write(name)?;
+                if identity(&found) != named.identity {
+                    return Err(io::Error::other(
+                        "another file has taken its place, and was left alone; see who writes to this directory",
+                    ));
                 }
                 file.set_len(0)?;
                 Ok(file)

@@ -1,14 +1,16 @@
 //! What is done to single files.
 
 use std::{
-    fs::{self, File, Metadata, Permissions},
+    fs::{File, Metadata, Permissions},
     io,
-    os::unix::fs::{MetadataExt, PermissionsExt, fchown, lchown},
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::Path,
 };
 
 use domain::ports::WorkspaceError;
 use nix::libc;
+
+use crate::beneath::{Link, OpenDirectory};
 
 /// Whether what is at a place may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,26 +21,19 @@ pub(super) enum Replacing {
     Refused,
 }
 
-/// What is at `path`, a link being a link; none if nothing is.
-pub(super) fn look(path: &Path) -> Result<Option<Metadata>, WorkspaceError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(fault("cannot look at", path, &error)),
-    }
+/// What has a name in a directory, a link being a link; none if nothing has.
+pub(super) fn look(directory: &OpenDirectory, name: &str) -> Result<Option<Metadata>, WorkspaceError> {
+    let found = directory.look(name);
+    found.map_err(|error| fault("cannot look at", &directory.at(name), &error))
 }
 
-/// Device and inode.
-pub(super) fn identity(found: &Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
-}
-
-/// An error if something at `path` may not be replaced.
-pub(super) fn check_free(path: &Path, replacing: Replacing) -> Result<(), WorkspaceError> {
-    let Some(found) = look(path)? else {
+/// An error if something has the name that may not be replaced.
+pub(super) fn check_free(directory: &OpenDirectory, name: &str, replacing: Replacing) -> Result<(), WorkspaceError> {
+    let Some(found) = look(directory, name)? else {
         return Ok(());
     };
-    let (what, path) = (kind(&found), path.display());
+    let (what, path) = (kind(&found), directory.at(name));
+    let path = path.display();
     if found.is_dir() {
         return Err(WorkspaceError(format!(
             "{path}: {what} is in the way, which is never replaced; remove it"
@@ -67,13 +62,15 @@ pub(super) fn kind(found: &Metadata) -> &'static str {
 }
 
 /// Gives `temporary` its final name; what is replaced is there until the new file is.
-pub(super) fn put(temporary: &Path, place: &Path, replacing: Replacing) -> io::Result<()> {
+pub(super) fn put(directory: &OpenDirectory, temporary: &str, name: &str, replacing: Replacing) -> io::Result<()> {
     match replacing {
         // Over a directory the system itself refuses that.
-        Replacing::Allowed => fs::rename(temporary, place),
-        Replacing::Refused => match fs::hard_link(temporary, place) {
-            Ok(()) => fs::remove_file(temporary).inspect_err(|_| remove_quietly(place)),
-            Err(error) if has_no_hard_links(&error) => rename_if_free(temporary, place),
+        Replacing::Allowed => directory.rename(temporary, name),
+        Replacing::Refused => match directory.link(temporary, name) {
+            Ok(()) => directory
+                .remove(temporary)
+                .inspect_err(|_| remove_quietly(directory, name)),
+            Err(error) if has_no_hard_links(&error) => directory.rename_if_free(temporary, name),
             Err(error) => Err(error),
         },
     }
@@ -88,21 +85,12 @@ fn has_no_hard_links(error: &io::Error) -> bool {
     )
 }
 
-/// The next best: between the look and the renaming something could still come.
-fn rename_if_free(temporary: &Path, place: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(place) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(temporary, place),
-        Err(error) => Err(error),
-    }
-}
-
 /// Removes what is of no use any more; there is an error to report that matters more.
-pub(super) fn remove_quietly(path: &Path) {
-    if let Err(error) = fs::remove_file(path)
+pub(super) fn remove_quietly(directory: &OpenDirectory, name: &str) {
+    if let Err(error) = directory.remove(name)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::debug!(path = %path.display(), %error, "cannot remove a temporary file");
+        tracing::debug!(path = %directory.at(name).display(), %error, "cannot remove a temporary file");
     }
 }
 
@@ -115,13 +103,10 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Those of a directory, which may be a link to one: the operator named it.
-    pub(super) fn of(directory: &Path) -> Result<Self, WorkspaceError> {
-        let found = fs::metadata(directory).map_err(|error| fault("cannot look at", directory, &error))?;
-        if !found.is_dir() {
-            let directory = directory.display();
-            return Err(WorkspaceError(format!("{directory} is not a directory; make it one")));
-        }
+    /// Those of a directory.
+    pub(super) fn of(directory: &OpenDirectory) -> Result<Self, WorkspaceError> {
+        let found = directory.metadata();
+        let found = found.map_err(|error| fault("cannot look at", directory.path(), &error))?;
         Ok(Self {
             uid: found.uid(),
             gid: found.gid(),
@@ -145,9 +130,9 @@ impl Access {
     }
 
     /// Gives owner and group to a link itself; it has no permissions.
-    pub(super) fn give_to_link(self, link: &Path) -> io::Result<()> {
-        let found = fs::symlink_metadata(link)?;
-        self.give_away(&found, |uid, gid| lchown(link, uid, gid))
+    pub(super) fn give_to_link(self, link: &Link) -> io::Result<()> {
+        let found = link.metadata()?;
+        self.give_away(&found, |uid, gid| link.give_to(uid, gid))
     }
 
     /// Only root gives files away; another agent shares at least the group, if it is in it, and
@@ -188,23 +173,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_hard_links_a_file_still_replaces_nothing() {
-        let root = tempfile::tempdir().unwrap();
-        let [new, place] = ["new", "place"].map(|name| root.path().join(name));
-        fs::write(&new, "new").unwrap();
-        std::os::unix::fs::symlink("nowhere", &place).unwrap();
-        let error = rename_if_free(&new, &place).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert!(new.exists());
-        fs::remove_file(&place).unwrap();
-        rename_if_free(&new, &place).unwrap();
-        assert_eq!((fs::read(&place).unwrap(), new.exists()), (b"new".to_vec(), false));
-    }
-
-    #[test]
     fn who_may_not_give_files_away_shares_the_group_or_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let found = fs::metadata(root.path()).unwrap();
+        let found = std::fs::metadata(root.path()).unwrap();
         let access = Access {
             uid: found.uid() + 1,
             gid: found.gid() + 1,

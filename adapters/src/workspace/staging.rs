@@ -1,11 +1,6 @@
 //! What lies where a backup script may put its artifact.
 
-use std::{
-    fs::{self, Metadata},
-    io,
-    os::unix::fs::MetadataExt,
-    path::Path,
-};
+use std::{fs::Metadata, io, os::unix::fs::MetadataExt, path::Path};
 
 use domain::{
     artifact::{FileEntry, FileKind, Staging},
@@ -13,7 +8,8 @@ use domain::{
     ports::WorkspaceError,
 };
 
-use super::files::{fault, identity, look as look_at};
+use super::files::{fault, look as look_at};
+use crate::beneath::{OpenDirectory, identity};
 
 /// The most entries of a job's directory that are looked at. A script makes one or two; who makes
 /// more than this points the agent at something else.
@@ -21,45 +17,45 @@ const MAX_ENTRIES: usize = 10_000;
 
 /// The entry `name` of `directory`, and those of the job's own directory in it.
 pub(super) fn look(directory: &Path, id: &JobId, name: &str) -> Result<Staging, WorkspaceError> {
-    let named = look_at(&directory.join(name))?.map(|found| entry(name.to_owned(), &found));
-    let own = directory.join(id.as_str());
-    let own_directory = match look_at(&own)? {
-        Some(found) if found.is_dir() => Some(entries(&own)?),
-        Some(found) if found.is_symlink() => {
-            let own = own.display();
-            return Err(WorkspaceError(format!(
-                "{own} is a symbolic link, which is not followed; a script's artifact must be in a real directory"
-            )));
-        }
-        Some(_) | None => None,
+    let directory = match OpenDirectory::open(directory) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Staging::default()),
+        Err(error) => return Err(fault("cannot look at", directory, &error)),
+    };
+    let named = look_at(&directory, name)?.map(|found| entry(name.to_owned(), &found));
+    let own_directory = match directory.enter(id.as_str()) {
+        Ok(own) => Some(entries(&own)?),
+        Err(error) => match look_at(&directory, id.as_str())? {
+            Some(found) if found.is_symlink() => {
+                let own = directory.at(id.as_str());
+                let own = own.display();
+                return Err(WorkspaceError(format!(
+                    "{own} is a symbolic link, which is not followed; a script's artifact must be in a real directory"
+                )));
+            }
+            Some(found) if found.is_dir() => return Err(fault("cannot open", &directory.at(id.as_str()), &error)),
+            Some(_) | None => None,
+        },
     };
     Ok(Staging { named, own_directory })
 }
 
-fn entries(directory: &Path) -> Result<Vec<FileEntry>, WorkspaceError> {
-    let cannot_list = |error: io::Error| fault("cannot list", directory, &error);
-    let mut entries = Vec::new();
-    let list = match fs::read_dir(directory) {
-        Ok(list) => list,
-        // It went away since it was seen.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
-        Err(error) => return Err(cannot_list(error)),
-    };
-    for item in list {
-        let item = item.map_err(cannot_list)?;
-        if entries.len() == MAX_ENTRIES {
-            let directory = directory.display();
-            return Err(WorkspaceError(format!(
-                "{directory} has more than {MAX_ENTRIES} entries; a script's artifact must be one of a few files"
-            )));
-        }
-        // The entry itself: this does not follow links.
-        let found = match item.metadata() {
-            Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(fault("cannot look at", &item.path(), &error)),
-        };
-        entries.push(match item.file_name().into_string() {
+fn entries(own: &OpenDirectory) -> Result<Vec<FileEntry>, WorkspaceError> {
+    let names = own.names(MAX_ENTRIES + 1);
+    let names = names.map_err(|error| fault("cannot list", own.path(), &error))?;
+    if names.len() > MAX_ENTRIES {
+        let own = own.path().display();
+        return Err(WorkspaceError(format!(
+            "{own} has more than {MAX_ENTRIES} entries; a script's artifact must be one of a few files"
+        )));
+    }
+    let mut entries = Vec::with_capacity(names.len());
+    for name in names {
+        let found = own.look(&name);
+        let found = found.map_err(|error| fault("cannot look at", &own.at(&name), &error))?;
+        // It may have gone away since it was listed.
+        let Some(found) = found else { continue };
+        entries.push(match name.into_string() {
             Ok(name) => entry(name, &found),
             // By the text that stands for such a name the file could never be opened.
             Err(name) => FileEntry {

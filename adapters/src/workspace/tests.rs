@@ -5,6 +5,7 @@ mod discard;
 mod place;
 mod prepare;
 mod staging;
+mod swaps;
 
 use std::{
     fs::{self, Metadata, Permissions},

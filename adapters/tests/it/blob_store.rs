@@ -20,6 +20,7 @@ mod scene;
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,7 +28,7 @@ use std::{
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{BlobStore, BlobStoreError, Halt, Moved},
+    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved},
     request::{FileStore, S3Addressing, S3Credentials, S3Store, Store},
 };
 use tempfile::TempDir;
@@ -110,6 +111,16 @@ impl Desk {
     }
 }
 
+/// The file that has this path now, if there is one.
+fn local(path: &Path) -> LocalFile {
+    let identity = fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()));
+    LocalFile {
+        directory: path.parent().unwrap().to_owned(),
+        names: vec![path.file_name().unwrap().to_str().unwrap().to_owned()],
+        identity: identity.unwrap_or_default(),
+    }
+}
+
 /// Uploads bytes by way of a file.
 async fn upload(blobs: &ObjectBlobStore, store: &Store, name: &str, bytes: &[u8]) -> Result<u64, BlobStoreError> {
     let desk = Desk::new();
@@ -129,7 +140,7 @@ async fn send(
 ) -> Result<Moved, BlobStoreError> {
     let halt = Halt::default();
     blobs
-        .upload(store, &key(name), source, size, Journal::new(), &halt)
+        .upload(store, &key(name), &local(source), size, Journal::new(), &halt)
         .await
 }
 
@@ -138,7 +149,9 @@ async fn download(blobs: &ObjectBlobStore, store: &Store, name: &str) -> Result<
     let desk = Desk::new();
     let target = desk.file("target", b"");
     let (expected, halt) = (Expected::default(), Halt::default());
-    let moved = blobs.download(store, &key(name), &target, expected, &halt).await?;
+    let moved = blobs
+        .download(store, &key(name), &local(&target), expected, &halt)
+        .await?;
     let bytes = fs::read(&target).unwrap();
     assert_eq!((moved.size_bytes, moved.sha256), (bytes.len() as u64, sha256(&bytes)));
     Ok(bytes)

@@ -1,10 +1,10 @@
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
 use crate::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::Halt,
+    ports::{Halt, LocalFile},
     request::Store,
 };
 
@@ -40,7 +40,7 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         &self,
         store: &Store,
         key: &ObjectKey,
-        source: &Path,
+        source: &LocalFile,
         size_bytes: u64,
         journal: Arc<dyn UploadJournal>,
         halt: &Halt,
@@ -66,7 +66,7 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         &self,
         store: &Store,
         key: &ObjectKey,
-        target: &Path,
+        target: &LocalFile,
         expected: Expected,
         halt: &Halt,
     ) -> Result<Moved, BlobStoreError>;

@@ -3,7 +3,7 @@
 mod restore;
 mod space;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 pub(super) use self::restore::discard as discard_restore;
 use super::{JobService, race::unless, recorder::Recorder};
@@ -11,7 +11,7 @@ use crate::{
     artifact::{Found, ObjectKey, ObjectNames, Staging, choose},
     job::{ArtifactReport, FailureCause, Job, JobEvent, StepReport},
     plan::{Phase, Role, Step, Transfer},
-    ports::{Halt, Moved, ScriptError},
+    ports::{Halt, LocalFile, Moved, ScriptError},
     request::Work,
     script::{Course, LockState, call},
 };
@@ -27,8 +27,8 @@ pub(super) type StepResult = Result<StepReport, (FailureCause, StepReport)>;
 pub(super) struct Hands {
     /// What lay in staging before the backup script.
     before: Staging,
-    /// The artifact, with its full path.
-    artifact: Option<(PathBuf, ArtifactReport)>,
+    /// The artifact, and where it is.
+    artifact: Option<(LocalFile, ArtifactReport)>,
     /// Whether the job was taken over from an agent that died.
     pub(super) was_interrupted: bool,
     /// Something to be told at the end.
@@ -118,9 +118,13 @@ impl Hands {
             (Err(_), Transfer::ByScripts) => return Ok(StepReport::default()),
         };
         let entry = found.entry();
-        let path = match &found {
-            Found::Named(entry) => directory.join(&entry.name),
-            Found::InOwnDirectory(entry) => directory.join(request.id.as_str()).join(&entry.name),
+        let file = LocalFile {
+            directory: directory.clone(),
+            names: match &found {
+                Found::Named(entry) => vec![entry.name.clone()],
+                Found::InOwnDirectory(entry) => vec![request.id.as_str().to_owned(), entry.name.clone()],
+            },
+            identity: entry.identity,
         };
         let artifact = ArtifactReport {
             filename: entry.name.clone(),
@@ -129,11 +133,12 @@ impl Hands {
         };
         match request.transfer {
             Transfer::ByAgent if artifact.size_bytes == 0 => Err(error(format!(
-                "the artifact {path:?} is empty (0 bytes), as a dump leaves it that died; see what the backup script \
-                 wrote to its logs"
+                "the artifact {:?} is empty (0 bytes), as a dump leaves it that died; see what the backup script \
+                 wrote to its logs",
+                file.path()
             ))),
             Transfer::ByAgent => {
-                self.artifact = Some((path, artifact));
+                self.artifact = Some((file, artifact));
                 Ok(StepReport::default())
             }
             Transfer::ByScripts => Ok(StepReport {
@@ -145,7 +150,7 @@ impl Hands {
 
     async fn upload(&mut self, service: &JobService, recorder: &Arc<Recorder>, halt: &Halt) -> StepResult {
         let job = &recorder.job();
-        let (Some((path, artifact)), Some(name)) = (&self.artifact, job.artifact_name()) else {
+        let (Some((file, artifact)), Some(name)) = (&self.artifact, job.artifact_name()) else {
             return Err(error("no artifact was found before".to_owned()));
         };
         let (store, ports) = (&job.request().destination.store, &service.inner.ports);
@@ -160,7 +165,7 @@ impl Hands {
             recorded.map_err(|error| format!("the name of the object could not be recorded: {error}"))?;
             let moved = ports
                 .blobs
-                .upload(store, &key, path, artifact.size_bytes, recorder.clone(), halt)
+                .upload(store, &key, file, artifact.size_bytes, recorder.clone(), halt)
                 .await
                 .map_err(|error| error.to_string())?;
             let Moved { size_bytes, sha256 } = moved;
@@ -186,7 +191,7 @@ impl Hands {
             }),
             Err(reason) => {
                 let is_kept = service.inner.settings.policy.keep_unsent_artifact;
-                let note = is_kept.then(|| format!("the artifact is kept at {}", path.display()));
+                let note = is_kept.then(|| format!("the artifact is kept at {}", file.path().display()));
                 let report = StepReport {
                     note,
                     ..StepReport::default()

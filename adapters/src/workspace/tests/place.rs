@@ -158,19 +158,29 @@ async fn what_took_the_downloads_place_is_neither_taken_nor_removed() {
 #[tokio::test]
 async fn after_an_error_the_download_is_gone_and_nothing_else() {
     let place = Place::new(true);
-    let mut prepared = place.download(&restore_place()).await;
-    // The directory went away under a download that lies elsewhere.
-    let elsewhere = place.root.path().join("elsewhere");
-    fs::rename(&prepared.download, &elsewhere).unwrap();
+    let restore = RestorePlace {
+        // No file can be called so.
+        filename: "x".repeat(256),
+        ..restore_place()
+    };
+    let prepared = place.prepare(&restore_place()).await.unwrap();
+    fs::write(place.restore(ID).join("other"), "").unwrap();
+    let result = place.workspace.place_restore(&restore, &prepared).await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.starts_with("cannot look at "), "{error}");
+    assert_eq!(place.restore_names(), ["job-1/", "job-1/other"]);
+
     let missing = place.workspace.place_restore(&restore_place(), &prepared).await;
     let error = missing.unwrap_err().to_string();
     assert!(error.starts_with("cannot open "), "{error}");
-    fs::remove_dir(place.restore(ID)).unwrap();
-    prepared.download = elsewhere;
-    let result = place.workspace.place_restore(&restore_place(), &prepared).await;
-    let error = result.unwrap_err().to_string();
-    assert!(error.contains("cannot put the download at "), "{error}");
-    assert!(!prepared.download.exists());
+    fs::rename(place.restore(ID), place.backup("moved")).unwrap();
+    let missing = place.workspace.place_restore(&restore_place(), &prepared).await;
+    let error = missing.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot open ") && error.contains("/restore/job-1: "),
+        "{error}"
+    );
+    assert!(place.backup("moved/other").exists());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use domain::{
 };
 
 use super::{
-    Desk, assert_same, download, key, noise, patient,
+    Desk, assert_same, download, key, local, noise, patient,
     scene::{IMPATIENT, PATIENT, large},
     upload,
 };
@@ -221,7 +221,9 @@ async fn no_failure_shows_the_address_with_its_token() {
         let (desk, halt, blobs) = (Desk::new(), Halt::default(), patient(IMPATIENT));
         let target = desk.file("target", b"");
         let name = key("a");
-        let fetched = blobs.download(&store, &name, &target, Expected::default(), &halt).await;
+        let fetched = blobs
+            .download(&store, &name, &local(&target), Expected::default(), &halt)
+            .await;
         let results = [
             fetched.map(|_| ()),
             blobs.find(&store, &name).await.map(|_| ()),

@@ -7,7 +7,7 @@ use domain::ports::{BlobStore, Halt};
 use super::{
     Desk, Place, hidden_files,
     journal::Journal,
-    key, patient,
+    key, local, patient,
     scene::{PATIENT, Scene, large},
 };
 use crate::faulty::Fault;
@@ -27,7 +27,7 @@ async fn leave_open(scene: &Scene, name: &str) -> String {
         .upload(
             &scene.store(),
             &key(name),
-            &source,
+            &local(&source),
             bytes.len() as u64,
             journal.clone(),
             &halt,

@@ -9,7 +9,9 @@ use domain::{
     request::Store,
 };
 
-use super::{Desk, MIB, Place, assert_same, download, journal::Journal, key, noise, send, sha256, until, upload};
+use super::{
+    Desk, MIB, Place, assert_same, download, journal::Journal, key, local, noise, send, sha256, until, upload,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_trip_keeps_every_bit() {
@@ -149,6 +151,7 @@ async fn keys_are_kept_character_by_character() {
             "{x}[y]*'\"\\:;@!$,()|^`<>",
             "#1a",
             "ends with #",
+            "ends with #1",
         ] {
             upload(&place.blobs, &place.store, name, name.as_bytes()).await.unwrap();
             let back = download(&place.blobs, &place.store, name).await.unwrap();
@@ -173,7 +176,7 @@ async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
         let before = fs::metadata(&target).unwrap().ino();
         let length = place
             .blobs
-            .download(&place.store, &name, &target, Expected::default(), &halt)
+            .download(&place.store, &name, &local(&target), Expected::default(), &halt)
             .await;
         assert_eq!(length.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
         assert_eq!(fs::read(&target).unwrap(), b"artifact", "{}", place.name);
@@ -186,7 +189,7 @@ async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
             let target = desk.path(target);
             let result = place
                 .blobs
-                .download(&place.store, &name, &target, Expected::default(), &halt)
+                .download(&place.store, &name, &local(&target), Expected::default(), &halt)
                 .await;
             let error = result.unwrap_err();
             assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
@@ -212,7 +215,9 @@ async fn a_prefix_may_be_deep_and_hold_what_it_wants() {
         let (desk, halt) = (Desk::new(), Halt::default());
         let source = desk.file("source", b"artifact");
         let (blobs, store) = (&place.blobs, &place.store);
-        let sent = blobs.upload(store, &key, &source, 8, Journal::new(), &halt).await;
+        let sent = blobs
+            .upload(store, &key, &local(&source), 8, Journal::new(), &halt)
+            .await;
         assert_eq!(sent.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
         assert_eq!(
             place.stored(key.as_str()).await.as_deref(),
@@ -221,7 +226,9 @@ async fn a_prefix_may_be_deep_and_hold_what_it_wants() {
             place.name
         );
         let target = desk.file("target", b"");
-        let got = blobs.download(store, &key, &target, Expected::default(), &halt).await;
+        let got = blobs
+            .download(store, &key, &local(&target), Expected::default(), &halt)
+            .await;
         assert_eq!(got.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
     }
 }
@@ -247,7 +254,7 @@ async fn what_is_downloaded_must_be_as_expected() {
             let target = desk.file("target", b"");
             let got = place
                 .blobs
-                .download(&place.store, &key("a"), &target, expected, &halt)
+                .download(&place.store, &key("a"), &local(&target), expected, &halt)
                 .await;
             assert_eq!(got.is_ok(), is_fine, "{}: {got:?}", place.name);
             if let Err(error) = got {
@@ -261,7 +268,7 @@ async fn what_is_downloaded_must_be_as_expected() {
 async fn an_upload_that_is_told_to_stop_leaves_nothing() {
     for place in Place::all().await {
         let (desk, halt, bytes) = (Desk::new(), Halt::default(), noise(60 * 1024 * 1024));
-        let source = desk.file("source", &bytes);
+        let source = local(&desk.file("source", &bytes));
         let (size, journal) = (bytes.len() as u64, Journal::new());
         let name = key("a");
         let upload = place

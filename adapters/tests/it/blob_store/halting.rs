@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{
     BUCKET, Desk, MIB, Place, hidden_files,
     journal::Journal,
-    key, noise, patient,
+    key, local, noise, patient,
     scene::{PATIENT, Scene, large},
     until, upload,
 };
@@ -33,7 +33,14 @@ async fn halted_at(
         async move {
             let (blobs, store, name) = (patient(PATIENT), scene.store(), key("a"));
             blobs
-                .upload(&store, &name, &source, bytes.len() as u64, Journal::new(), &halt)
+                .upload(
+                    &store,
+                    &name,
+                    &local(&source),
+                    bytes.len() as u64,
+                    Journal::new(),
+                    &halt,
+                )
                 .await
         }
     });
@@ -96,12 +103,12 @@ async fn what_was_halted_before_is_not_begun() {
         let (name, journal) = (key("a"), Journal::new());
         let sent = place
             .blobs
-            .upload(&place.store, &name, &source, 8, journal.clone(), &halt)
+            .upload(&place.store, &name, &local(&source), 8, journal.clone(), &halt)
             .await;
         assert!(sent.unwrap_err().to_string().contains("told to stop"), "{}", place.name);
         let received = place
             .blobs
-            .download(&place.store, &name, &target, Expected::default(), &halt)
+            .download(&place.store, &name, &local(&target), Expected::default(), &halt)
             .await;
         assert!(
             received.unwrap_err().to_string().contains("told to stop"),
@@ -128,7 +135,7 @@ async fn a_halted_download_returns_and_leaves_the_file_to_its_owner() {
         let (scene, target, halt) = (Arc::clone(&scene), target.clone(), halt.clone());
         async move {
             patient(PATIENT)
-                .download(&scene.store(), &key("a"), &target, Expected::default(), &halt)
+                .download(&scene.store(), &key("a"), &local(&target), Expected::default(), &halt)
                 .await
         }
     });
@@ -155,7 +162,7 @@ async fn a_halted_copy_has_left_nothing_when_it_returns() {
     let (name, size) = (key("a"), 8 * MIB as u64);
     let sent = place
         .blobs
-        .upload(&place.store, &name, &source, size, journal, &halt)
+        .upload(&place.store, &name, &local(&source), size, journal, &halt)
         .await;
     assert!(sent.unwrap_err().to_string().contains("told to stop"));
     assert_eq!(hidden_files(&place.objects), [""; 0]);
@@ -165,9 +172,8 @@ async fn a_halted_copy_has_left_nothing_when_it_returns() {
         until("the hidden file", || !hidden_files(&objects).is_empty()).await;
         halt.fire();
     };
-    let upload = place
-        .blobs
-        .upload(&place.store, &name, &source, size, Journal::new(), &halt);
+    let (source, journal) = (local(&source), Journal::new());
+    let upload = place.blobs.upload(&place.store, &name, &source, size, journal, &halt);
     let (sent, ()) = tokio::join!(upload, when_it_is_there);
     assert_eq!(sent.is_ok(), place.object("a").exists());
     assert_eq!(hidden_files(&place.objects), [""; 0]);
@@ -193,7 +199,14 @@ async fn an_upload_is_written_down_before_anything_is_sent() {
         });
         let (blobs, store, name) = (patient(PATIENT), scene.store(), key("a"));
         let sent = blobs
-            .upload(&store, &name, &source, bytes.len() as u64, journal.clone(), &halt)
+            .upload(
+                &store,
+                &name,
+                &local(&source),
+                bytes.len() as u64,
+                journal.clone(),
+                &halt,
+            )
             .await;
         assert_eq!(journal.names().len(), 1);
         assert_eq!(scene.server.leftovers(), [""; 0]);
@@ -228,7 +241,7 @@ async fn a_hidden_file_is_written_down_before_it_is_there() {
         let halt = Halt::default();
         let sent = place
             .blobs
-            .upload(&place.store, &key("a"), &source, 8, journal, &halt)
+            .upload(&place.store, &key("a"), &local(&source), 8, journal, &halt)
             .await;
         assert_eq!(sent.is_err(), refuses, "{sent:?}");
         assert_eq!(place.object("a").exists(), !refuses);

@@ -21,7 +21,7 @@ use domain::{
 };
 use tokio::task::JoinSet;
 
-use super::{BUCKET, Desk, assert_same, bucket_at, journal::Journal, key, noise, sha256, until};
+use super::{BUCKET, Desk, assert_same, bucket_at, journal::Journal, key, local, noise, sha256, until};
 use crate::{
     chaos::{ChaosProxy, Harm, KINDS, Random},
     s3_server::S3Server,
@@ -253,7 +253,9 @@ impl Round {
                 downloads.spawn(async move {
                     let (desk, halt) = (Desk::new(), Halt::default());
                     let target = desk.file("target", b"");
-                    let result = blobs.download(&store, &key(name), &target, expected, &halt).await;
+                    let result = blobs
+                        .download(&store, &key(name), &local(&target), expected, &halt)
+                        .await;
                     if let Ok(moved) = &result {
                         assert_eq!(moved.sha256, sha256(&bytes), "{what}, download of {name}");
                         assert_same(&fs::read(&target).unwrap(), &bytes, &what);
@@ -289,7 +291,7 @@ async fn upload(store: Store, blobs: Arc<ObjectBlobStore>, name: &'static str, b
     let source = desk.file("source", &bytes);
     let length = bytes.len() as u64;
     let result = blobs
-        .upload(&store, &key(name), &source, length, journal.clone(), &halt)
+        .upload(&store, &key(name), &local(&source), length, journal.clone(), &halt)
         .await;
     Attempt {
         name,

@@ -11,7 +11,7 @@ use domain::{
 use super::{
     BUCKET, Desk, bucket_at, download,
     journal::Journal,
-    key, patient,
+    key, local, patient,
     scene::{IMPATIENT, PATIENT, Scene},
     until, upload,
 };
@@ -28,7 +28,7 @@ async fn the_prefix_is_part_of_the_key() {
     let key = ObjectKey::new("my prefix/é-", "a.tar.gz");
     let (blobs, halt) = (patient(PATIENT), Halt::default());
     let stored = blobs
-        .upload(&scene.store(), &key, &source, 8, Journal::new(), &halt)
+        .upload(&scene.store(), &key, &local(&source), 8, Journal::new(), &halt)
         .await;
     assert_eq!(stored.map(|moved| moved.size_bytes), Ok(8));
     assert_eq!(scene.stored("my prefix/é-a.tar.gz"), b"artifact");

@@ -9,7 +9,7 @@ use domain::{
 use tokio::sync::Semaphore;
 
 use super::{
-    BUCKET, Desk, MIB, assert_same, download, key, noise, patient,
+    BUCKET, Desk, MIB, assert_same, download, key, local, noise, patient,
     scene::{PATIENT, Scene},
     sha256, until,
 };
@@ -36,7 +36,7 @@ async fn a_flipped_bit_is_seen_by_the_digest_that_is_expected() {
         sha256: Some(sha256(&bytes)),
     };
     let result = patient(PATIENT)
-        .download(&scene.store(), &key("a"), &target, expected, &halt)
+        .download(&scene.store(), &key("a"), &local(&target), expected, &halt)
         .await;
     let text = result.unwrap_err().to_string();
     assert!(text.contains("not the backup that was asked for"), "{text}");

@@ -6,7 +6,7 @@ use super::{HALTED, StepResult, error, not_started, space};
 use crate::{
     artifact::{Expected, ObjectKey},
     job::{FailureCause, Job, JobEvent, StepReport},
-    ports::{BackupQuery, Halt, PreparedRestore, RestorePlace},
+    ports::{BackupQuery, Halt, LocalFile, PreparedRestore, RestorePlace},
     request::{JobRequest, Work},
     service::{JobService, Ports, race::unless, recorder::Recorder},
 };
@@ -41,16 +41,28 @@ pub(super) async fn download(service: &JobService, recorder: &Arc<Recorder>, hal
         recorder.keep(event);
         return Err(not_recorded(problem));
     }
+    let target =
+        target_of(service, &place, &prepared).ok_or_else(|| error("no file was made to download to".to_owned()))?;
     let Some((expected, note)) = unless(expected_of(service, job), halt.fired()).await else {
         return Err(error(HALTED.to_owned()));
     };
     blobs
-        .download(store, &key_of(job, &place), &prepared.download, expected, halt)
+        .download(store, &key_of(job, &place), &target, expected, halt)
         .await
         .map_err(|e| error(e.to_string()))?;
     Ok(StepReport {
         note,
         ..StepReport::default()
+    })
+}
+
+/// The file that was made to download to.
+fn target_of(service: &JobService, place: &RestorePlace, prepared: &PreparedRestore) -> Option<LocalFile> {
+    let name = prepared.download.file_name()?.to_str()?;
+    Some(LocalFile {
+        directory: service.inner.settings.scripts.directories.restore.clone()?,
+        names: vec![place.id.as_str().to_owned(), name.to_owned()],
+        identity: prepared.file?,
     })
 }
 

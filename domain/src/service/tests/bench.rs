@@ -266,8 +266,10 @@ fn blobs(setup: &Setup, diary: &Diary, expected: &Arc<Mutex<Vec<Expected>>>) -> 
         Ok(has.taken.iter().any(|name| name == key.as_str()).then_some(SIZE))
     });
     let (upload, to) = (setup.failing(Step::Upload), diary.clone());
-    mock.expect_upload().returning(move |_, key, path, size_bytes, _, _| {
-        to.lock().unwrap().push(format!("upload {} to {key}", path.display()));
+    mock.expect_upload().returning(move |_, key, file, size_bytes, _, _| {
+        to.lock()
+            .unwrap()
+            .push(format!("upload {} to {key}", file.path().display()));
         transfer(upload).map(|()| moved(size_bytes))
     });
     let to = diary.clone();
@@ -280,7 +282,7 @@ fn blobs(setup: &Setup, diary: &Diary, expected: &Arc<Mutex<Vec<Expected>>>) -> 
         asked.lock().unwrap().push(expected);
         to.lock()
             .unwrap()
-            .push(format!("download {key} to {}", target.display()));
+            .push(format!("download {key} to {}", target.path().display()));
         transfer(download).map(|()| moved(SIZE))
     });
     mock
