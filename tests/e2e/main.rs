@@ -19,6 +19,7 @@ mod ids;
 mod instants;
 mod integrity;
 mod large;
+mod links;
 mod logs;
 mod parameters;
 mod polling_body;
