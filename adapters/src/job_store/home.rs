@@ -1,13 +1,15 @@
 //! The state directory: that it is there, is ours, and is used by nobody else.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
+
+use uuid::Uuid;
 
 use super::{FileJobStoreSettings, seal::SealKey, writing::advice};
 
@@ -107,16 +109,50 @@ impl Home {
 }
 
 fn make_directories(directory: &Path) -> Result<(), String> {
-    for path in [
-        directory.to_owned(),
-        directory.join("open"),
-        directory.join("finished"),
-        directory.join("damaged"),
-    ] {
+    let make = |path: PathBuf| {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|error| format!("cannot make {}: {error}{}", path.display(), advice(&error)))?;
+        made.map_err(|error| format!("cannot make {}: {error}{}", path.display(), advice(&error)))
+    };
+    make(directory.to_owned())?;
+    refuse_strangers(directory)?;
+    ["open", "finished", "damaged"]
+        .into_iter()
+        .try_for_each(|name| make(directory.join(name)))
+}
+
+/// All in the directory is believed, and found by its name. Another user whose it is, or whose link
+/// leads there, could have the agent write elsewhere.
+fn refuse_strangers(directory: &Path) -> Result<(), String> {
+    let unusable = |error: io::Error| unusable(directory, &error);
+    let (named, found) = (fs::symlink_metadata(directory), fs::metadata(directory));
+    let (named, found) = (named.map_err(unusable)?, found.map_err(unusable)?);
+    let own = nix::unistd::geteuid().as_raw();
+    for uid in [named.uid(), found.uid()] {
+        if uid != 0 && uid != own && uid != uid_of_what_we_make(directory).map_err(unusable)? {
+            return Err(format!(
+                "the state_directory {} belongs to another user (uid {uid}), who could lead the agent astray there; \
+                 give it to the agent's user, or name another directory",
+                directory.display()
+            ));
+        }
+    }
+    if found.uid() == own && found.mode() & 0o022 != 0 {
+        tracing::warn!(directory = %directory.display(), "others could write to the state_directory; now they cannot");
+        fs::set_permissions(directory, Permissions::from_mode(found.mode() & 0o755)).map_err(unusable)?;
     }
     Ok(())
+}
+
+/// On some mounts, what we make belongs to another.
+fn uid_of_what_we_make(directory: &Path) -> io::Result<u32> {
+    let path = directory.join(format!(".{}", Uuid::new_v4()));
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    fs::remove_file(path)?;
+    Ok(made.metadata()?.uid())
 }
 
 /// A key is made only where nothing lies that another has encrypted.
@@ -144,6 +180,7 @@ fn lock(directory: &Path) -> Result<File, String> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
         .open(&path)
         .map_err(|error| unusable(directory, &error))?;
     match try_lock_for(&file, LOCK_PATIENCE) {

@@ -118,4 +118,5 @@ async fn logs_of_finished_jobs_are_bounded_all_together() {
 
 mod damage;
 mod files;
+mod strangers;
 mod views;
