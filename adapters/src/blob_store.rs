@@ -21,6 +21,8 @@ mod download;
 mod failure;
 mod fault;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gcs;
 mod halting;
 mod hidden;

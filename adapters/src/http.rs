@@ -12,6 +12,8 @@ mod auth;
 mod body;
 mod bounds;
 mod draft;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod jobs;
 mod json;
 mod places;

@@ -16,6 +16,8 @@
 mod cache;
 mod file;
 mod finished;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod home;
 mod logged;
 mod memory;

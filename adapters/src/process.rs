@@ -15,6 +15,8 @@
 //! `supervisor` stands over each script, and a `record` tells a later agent where. `tree` says what
 //! belongs to a script and ends it, by the processes' `table`.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod leftover;
 mod lookup;
 mod output;

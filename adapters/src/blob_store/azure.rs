@@ -68,7 +68,7 @@ pub(super) async fn connect(store: &AzureStore, limits: Limits, trust: &CaCertif
 }
 
 /// Errors of `object_store` say which character of a key is wrong; nobody needs to know.
-fn credential(credential: &request::AzureCredential) -> Result<AzureCredential, Failure> {
+pub(super) fn credential(credential: &request::AzureCredential) -> Result<AzureCredential, Failure> {
     match credential {
         request::AzureCredential::AccountKey(key) => {
             let key = AzureAccessKey::try_new(key.expose());

@@ -23,6 +23,8 @@ use reqwest::{
 
 pub use self::ambient::{AMBIENT_VARIABLES, AmbientCredentials};
 pub(super) use self::listing::uploads_of;
+#[cfg(feature = "fuzzing")]
+pub(super) use self::region::region_of;
 use self::{
     ambient::{Ambient, can_be_sent},
     objects::S3Objects,

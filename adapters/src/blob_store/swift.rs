@@ -15,6 +15,8 @@ mod address;
 mod ask;
 mod digest;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod info;
 mod keystone;
 mod listing;

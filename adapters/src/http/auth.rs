@@ -67,7 +67,7 @@ fn sha256(text: &[u8]) -> Sha256 {
 }
 
 /// User and password; the password may hold colons.
-fn parse(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(super) fn parse(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let (scheme, encoded) = header.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;

@@ -153,7 +153,7 @@ async fn cancel(kind: JobKind, context: &HttpContext, segment: &str) -> Response
 }
 
 /// The job that a segment of a path names, if it can be a name.
-fn key(kind: JobKind, segment: &str) -> Option<JobKey> {
+pub(super) fn key(kind: JobKind, segment: &str) -> Option<JobKey> {
     let text = percent_decode_str(segment).decode_utf8().ok()?;
     Some(JobKey::new(kind, JobId::parse(&text).ok()?))
 }

@@ -145,7 +145,7 @@ fn entry(line: &[u8]) -> Result<Entry, String> {
     Ok((time_from_text(&at)?, event.try_into()?))
 }
 
-fn push_line(lines: &mut Vec<u8>, json: &[u8]) {
+pub(super) fn push_line(lines: &mut Vec<u8>, json: &[u8]) {
     lines.extend_from_slice(checksum(json).as_bytes());
     lines.push(b' ');
     lines.extend_from_slice(json);

@@ -31,7 +31,7 @@ impl fmt::Debug for SealKey {
 }
 
 impl SealKey {
-    fn of(bytes: [u8; KEY_BYTES]) -> Result<Self, String> {
+    pub(super) fn of(bytes: [u8; KEY_BYTES]) -> Result<Self, String> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| "the key was not taken".to_owned())?;
         let key = LessSafeKey::new(key);
         Ok(Self { bytes, key })
@@ -130,7 +130,7 @@ fn fill_randomly(bytes: &mut [u8]) -> Result<(), String> {
     filled.map_err(|_| "the system gives no random numbers".to_owned())
 }
 
-fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
+pub(super) fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
     if text.len() != 2 * KEY_BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }

@@ -119,7 +119,7 @@ impl Leftover {
         Ok(Some(Self::parse(path, &String::from_utf8_lossy(&text), &boot)))
     }
 
-    fn parse(path: PathBuf, text: &str, current_boot: &str) -> Self {
+    pub(super) fn parse(path: PathBuf, text: &str, current_boot: &str) -> Self {
         // What has no end of line was not written in full.
         let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
         let fields: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once('=')).collect();

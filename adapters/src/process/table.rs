@@ -93,7 +93,7 @@ impl Process {
     }
 
     /// Reads the line of `/proc/PID/stat`; a name may hold spaces and parentheses.
-    fn parse(pid: i32, stat: &str) -> Option<Self> {
+    pub(super) fn parse(pid: i32, stat: &str) -> Option<Self> {
         let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         // Counted from the third of the manual, the state.

@@ -108,7 +108,7 @@ async fn ask(connector: &Connector, url: &Url, credential: &AwsCredential) -> Op
 }
 
 /// What a `LocationConstraint` says; its oldest values are not region names.
-fn region_of(body: &str) -> Option<String> {
+pub(in crate::blob_store) fn region_of(body: &str) -> Option<String> {
     let constraint = body.replace(" xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"", "");
     match element(&constraint, "LocationConstraint").as_deref() {
         Some("EU") => Some("eu-west-1".to_owned()),

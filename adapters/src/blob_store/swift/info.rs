@@ -36,7 +36,7 @@ impl Default for Bounds {
 
 impl Bounds {
     /// Reads them; what is absent or makes no sense is as usual.
-    fn of(info: &Value) -> Self {
+    pub(super) fn of(info: &Value) -> Self {
         let number = |pointer: &str, usual: u64| match info.pointer(pointer).and_then(Value::as_u64) {
             Some(0) | None => usual,
             Some(number) => number,

@@ -111,13 +111,18 @@ impl Keystone {
         let (body, whole) = read_at_most(MAX_ANSWER_BYTES, answer.into_body(), answer_timeout).await;
         whole.map_err(|error| SwiftFault::of(&error))?;
         let token = token.ok_or_else(|| self.strange("gave no X-Subject-Token; check that authUrl is Keystone's"))?;
+        self.grant(&token, &body)
+    }
+
+    /// What an answer's body adds to the token in its header.
+    pub(super) fn grant(&self, token: &HeaderValue, body: &[u8]) -> Result<Grant, SwiftFault> {
         // What a parser says could repeat a piece of the answer, so only the place is told.
-        let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
+        let answer: Answer = serde_json::from_slice(body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             self.strange(&format!("gave an answer that makes no sense at {place}; check authUrl"))
         })?;
         let account = self.account(&answer.token.catalog)?;
-        Ok(Grant::new(&token, account, answer.token.lifetime()))
+        Ok(Grant::new(token, account, answer.token.lifetime()))
     }
 
     /// Finds the object store in the catalogue.

@@ -73,13 +73,7 @@ impl Swift {
             url += &format!("&marker={}", escaped(marker));
         }
         let body = self.read(&Ask::new(Method::GET, url).for_json()).await?;
-        // Some answer an empty list with 204 and no body.
-        if body.is_empty() {
-            return Ok(Vec::new());
-        }
-        serde_json::from_slice(&body).map_err(|error| {
-            SwiftFault::Strange(format!("the list of container {container:?} makes no sense: {error}"))
-        })
+        entries(container, &body)
     }
 
     /// All entries.
@@ -136,6 +130,16 @@ impl Swift {
     }
 }
 
+/// The entries of one page.
+pub(super) fn entries(container: &str, body: &[u8]) -> Result<Vec<Entry>, SwiftFault> {
+    // Some answer an empty list with 204 and no body.
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| SwiftFault::Strange(format!("the list of container {container:?} makes no sense: {error}")))
+}
+
 /// `object_store` means whole segments of names by a prefix.
 fn directory(prefix: Option<&Path>) -> String {
     match prefix {
@@ -149,7 +153,7 @@ fn no_progress(container: &str) -> SwiftFault {
     SwiftFault::Strange(format!("the list of container {container:?} goes round in circles"))
 }
 
-fn meta(entry: &Entry) -> object_store::Result<ObjectMeta> {
+pub(super) fn meta(entry: &Entry) -> object_store::Result<ObjectMeta> {
     match entry {
         Entry::Prefix { subdir } => Err(senseless(format!(
             "the list holds a prefix, {subdir:?}, that was not asked for"

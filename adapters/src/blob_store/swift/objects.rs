@@ -197,7 +197,7 @@ fn meta(path: &Path, headers: &HeaderMap) -> Result<ObjectMeta> {
 }
 
 /// Which bytes came, and how many there are in all.
-fn content_range(headers: &HeaderMap) -> Option<(std::ops::Range<u64>, u64)> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<(std::ops::Range<u64>, u64)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;

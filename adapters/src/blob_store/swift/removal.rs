@@ -81,7 +81,7 @@ impl Swift {
 }
 
 /// Reads a report. It may have blanks before it, which keep the connection alive.
-fn judge(body: &[u8]) -> Result<(), SwiftFault> {
+pub(super) fn judge(body: &[u8]) -> Result<(), SwiftFault> {
     let report: Report = serde_json::from_slice(body)
         .map_err(|error| SwiftFault::Strange(format!("what a removal in segments tells makes no sense: {error}")))?;
     let status = number(&report.status);

@@ -200,16 +200,7 @@ impl Swift {
             return Ok(BTreeSet::new());
         }
         let body = self.read_body(answer.into_body()).await?;
-        let lines: Vec<Told> = serde_json::from_slice(&body).map_err(|error| {
-            SwiftFault::Strange(format!(
-                "the manifest of the object of this name makes no sense, so nothing was removed: {error}"
-            ))
-        })?;
-        let prefix = format!("/{}/{key}/", self.segments());
-        let ids = lines
-            .iter()
-            .filter_map(|line| line.name.strip_prefix(&prefix)?.split('/').next());
-        Ok(ids.map(str::to_owned).collect())
+        uploads_in(&body, &format!("/{}/{key}/", self.segments()))
     }
 
     /// Has a token that is refused renewed. Of a manifest, Swift looks at the segments before it looks at
@@ -265,6 +256,19 @@ impl Swift {
     }
 }
 
+/// The ids in a manifest's lines, whose segments' names begin with `prefix`.
+pub(super) fn uploads_in(manifest: &[u8], prefix: &str) -> std::result::Result<BTreeSet<String>, SwiftFault> {
+    let lines: Vec<Told> = serde_json::from_slice(manifest).map_err(|error| {
+        SwiftFault::Strange(format!(
+            "the manifest of the object of this name makes no sense, so nothing was removed: {error}"
+        ))
+    })?;
+    let ids = lines
+        .iter()
+        .filter_map(|line| line.name.strip_prefix(prefix)?.split('/').next());
+    Ok(ids.map(str::to_owned).collect())
+}
+
 /// What the names of an upload's segments begin with. Its id may come out of a journal, and with a
 /// wrong one the segments of others would be meant.
 fn checked_prefix(path: &Path, id: &str) -> Result<String> {
@@ -290,7 +294,7 @@ fn is_upload_id(text: &str) -> bool {
 }
 
 /// The id in an entry of the list of what is below a key.
-fn upload_id(prefix: &str, entry: &Entry) -> Option<String> {
+pub(super) fn upload_id(prefix: &str, entry: &Entry) -> Option<String> {
     match entry {
         Entry::Prefix { subdir } => {
             let id = subdir.strip_prefix(prefix)?.strip_suffix('/')?;

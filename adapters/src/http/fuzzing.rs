@@ -1,0 +1,37 @@
+//! Ways in to what reads requests, for the fuzz targets alone.
+
+use domain::{
+    job::JobKey,
+    plan::JobKind,
+    request::{Faults, JobRequest, RequestRules},
+};
+
+use super::{auth, draft, jobs, json::Members};
+
+/// What a body asks for, read and checked as a trigger is; an error is what the client is told.
+///
+/// # Errors
+///
+/// All that is wrong with it.
+pub fn request(kind: JobKind, body: &[u8], rules: &RequestRules) -> Result<JobRequest, String> {
+    let members = Members::of_body(body)?;
+    match draft::id(&members) {
+        Ok(id) => {
+            let (draft, faults) = draft::read(kind, id, members, Faults::default());
+            draft.check(rules, faults).map_err(|faults| faults.to_string())
+        }
+        Err(of_id) => Err(draft::all_faults(kind, members, of_id, rules).to_string()),
+    }
+}
+
+/// The job that a segment of a URL's path names.
+#[must_use]
+pub fn job_key(kind: JobKind, segment: &str) -> Option<JobKey> {
+    jobs::key(kind, segment)
+}
+
+/// User and password of an `Authorization` header.
+#[must_use]
+pub fn credentials(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    auth::parse(header)
+}
