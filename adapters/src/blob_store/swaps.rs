@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -29,6 +29,22 @@ struct NoJournal;
 #[async_trait]
 impl UploadJournal for NoJournal {
     async fn opened(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Learns the hidden name of an upload, and has it swapped for another.
+#[derive(Debug)]
+struct Spy {
+    store: PathBuf,
+    swapper: Mutex<Option<Swapper>>,
+}
+
+#[async_trait]
+impl UploadJournal for Spy {
+    async fn opened(&self, name: &str) -> Result<(), String> {
+        let swapper = Swapper::of(self.store.join(name), self.store.join("decoy"));
+        *self.swapper.lock().unwrap() = Some(swapper);
         Ok(())
     }
 }
@@ -83,12 +99,13 @@ impl Scene {
     }
 
     async fn upload(&self, key: &str, file: &LocalFile) -> bool {
+        self.upload_told_to(key, file, Arc::new(NoJournal)).await
+    }
+
+    async fn upload_told_to(&self, key: &str, file: &LocalFile, journal: Arc<dyn UploadJournal>) -> bool {
         let (key, halt) = (ObjectKey::new("", key), Halt::default());
         let (store, size) = (self.store(), OWN.len() as u64);
-        let sent = self
-            .blobs
-            .upload(&store, &key, file, size, Arc::new(NoJournal), &halt)
-            .await;
+        let sent = self.blobs.upload(&store, &key, file, size, journal, &halt).await;
         sent.is_ok()
     }
 
@@ -225,4 +242,25 @@ async fn an_object_that_is_swapped_for_a_link_leads_nowhere_else() {
     assert!(swapper.swaps() > 0 && received < ROUNDS, "{received} {swapper:?}");
     drop(swapper);
     assert_eq!(scene.foreign(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_is_what_was_sent_though_its_hidden_name_is_swapped() {
+    let scene = Scene::new();
+    let (file, mut sent) = (scene.file(), 0);
+    for round in 0..ROUNDS / 5 {
+        scene.write("stores/one/decoy", SECRET);
+        let store = scene.path("stores/one");
+        let spy = Arc::new(Spy {
+            store: store.clone(),
+            swapper: Mutex::default(),
+        });
+        let name = format!("of-{round}");
+        if scene.upload_told_to(&name, &file, spy.clone()).await {
+            assert_eq!(fs::read_to_string(store.join(&name)).unwrap(), OWN, "{round}");
+            sent += 1;
+        }
+        drop(spy.swapper.lock().unwrap().take());
+    }
+    assert!(sent < ROUNDS / 5, "some met a swapped name");
 }
