@@ -68,6 +68,17 @@ fn good_values_are_taken() {
 }
 
 #[test]
+fn blanks_between_the_directives_of_a_log_filter_do_no_harm() {
+    for (value, filter) in [
+        ("info, adapters=debug", "info,adapters=debug"),
+        (" \u{e9}=info", "\u{e9}=info"),
+    ] {
+        let config = parse(&[("RUST_LOG", value)]).expect("a good configuration");
+        assert_eq!(config.log_filter, filter, "{value:?}");
+    }
+}
+
+#[test]
 fn the_agents_own_credentials_are_allowed_only_for_buckets_that_are_listed() {
     let listed = ("ambient_buckets", "a, b");
     let aws = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];

@@ -129,8 +129,12 @@ pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, St
 
 /// A filter of log lines, as the tracing crates write it: `info`, `adapters=debug` …
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    match tracing_subscriber::EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
+    // Their parser takes a blank before a directive for a letter of its name, so that the directive means
+    // nothing; and it panics where that tears a character.
+    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+    let filter = directives.join(",");
+    match tracing_subscriber::EnvFilter::try_new(&filter) {
+        Ok(_) => Ok(filter),
         Err(_) => Err("must be a log filter like info or adapters=debug".to_owned()),
     }
 }

@@ -44,5 +44,7 @@ fuzz_target!(|text: &str| {
     let chosen = values::one_of(text, &choices);
     assert_eq!(chosen.is_ok(), text == "one" || text == "two");
     let _ = values::boolean(text);
-    let _ = values::log_filter(text);
+    if let Ok(filter) = values::log_filter(text) {
+        assert_eq!(values::log_filter(&filter), Ok(filter));
+    }
 });
