@@ -1,8 +1,9 @@
 //! The HTTP side: warp's filters and replies, behind an accept loop of our own.
 //!
 //! ```text
-//!   server (sockets, places, TLS, panics, drain) ─→ auth ─→ status │ jobs (backup, restore) ─→ JobApi
-//!      └ refusals                                                  └ json ─ draft      └ polling body
+//!   server (sockets, places, TLS, panics, drain) ─→ auth ─→ route ─→ status │ jobs (backup, restore) ─→ JobApi
+//!      └ refusals                                             │             └ json ─ draft      └ polling body
+//!                                                             └ openapi, which tells of all that is routed
 //! ```
 //!
 //! A request passes, in this order: credentials, route, stopping, body, id, duplicate, members,
@@ -16,6 +17,8 @@ mod draft;
 pub mod fuzzing;
 mod jobs;
 mod json;
+mod openapi;
+mod operation;
 mod places;
 mod polling;
 mod refusals;
@@ -28,7 +31,8 @@ mod tls;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{ports::JobApi, request::RequestRules};
+use domain::{plan::JobKind, ports::JobApi, request::RequestRules};
+use route::Routes;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 pub use auth::Credentials;
@@ -85,18 +89,22 @@ pub struct HttpContext {
 /// All routes. The filter answers every request; it never rejects.
 #[must_use]
 pub fn routes(context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
-    let resources = status::routes(context)
-        .or(jobs::routes(domain::plan::JobKind::Backup, context))
-        .unify()
-        .or(jobs::routes(domain::plan::JobKind::Restore, context))
-        .unify()
-        .or(warp::any().map(reply::unknown_path))
-        .unify();
     auth::required(context)
-        .and(resources)
+        .and(all().into_filter(context))
         .recover(auth::refused)
         .unify()
         .boxed()
+}
+
+/// What the agent answers to. A new route is added here, by its module.
+fn all() -> Routes {
+    let mut routes = Routes::default();
+    status::add_to(&mut routes);
+    openapi::add_to(&mut routes);
+    for kind in JobKind::ALL {
+        jobs::add_to(&mut routes, kind);
+    }
+    routes
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub use destination::{
 pub use draft::{DestinationDraft, Draft, ServiceAccountDraft, ServiceDraft};
 pub use endpoint::complete as complete_endpoint;
 pub use faults::{Fault, Faults};
-pub use parameters::{MAX_PARAMETER_BYTES, Parameter, refusal_of_name};
+pub use parameters::{MAX_PARAMETER_BYTES, Parameter, RefusedNames, refusal_of_name, refused_names};
 
 use crate::{
     artifact::{Expected, NamePattern},

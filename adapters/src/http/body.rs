@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::{Stream, StreamExt};
-use warp::{Filter, Rejection, http::HeaderMap};
+use warp::http::HeaderMap;
 
 use super::HttpLimits;
 
@@ -19,26 +19,24 @@ pub(super) enum BodyError {
     Broken,
 }
 
-/// The body, chunked or not, whatever its `Content-Type` says. Never rejects: what went wrong is for
-/// the handler to tell, in its turn.
-pub(super) fn read(
-    limits: HttpLimits,
-) -> impl Filter<Extract = (Result<Vec<u8>, BodyError>,), Error = Rejection> + Clone {
-    warp::header::headers_cloned()
-        .and(warp::body::stream())
-        .then(move |headers: HeaderMap, stream| async move {
-            let announced = headers
-                .get("content-length")
-                .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-            if announced.is_some_and(|bytes| bytes > limits.body_bytes as u64) {
-                return Err(BodyError::TooLarge(limits.body_bytes));
-            }
-            let reading = collect(stream, limits.body_bytes);
-            match tokio::time::timeout(limits.body_time, reading).await {
-                Ok(result) => result,
-                Err(_) => Err(BodyError::TimedOut(limits.body_time)),
-            }
-        })
+/// The body, chunked or not, whatever its `Content-Type` says. What went wrong is for the handler to
+/// tell, in its turn.
+pub(super) async fn read<S, B>(headers: &HeaderMap, stream: S, limits: HttpLimits) -> Result<Vec<u8>, BodyError>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let announced = headers
+        .get("content-length")
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limits.body_bytes as u64) {
+        return Err(BodyError::TooLarge(limits.body_bytes));
+    }
+    let reading = collect(stream, limits.body_bytes);
+    match tokio::time::timeout(limits.body_time, reading).await {
+        Ok(result) => result,
+        Err(_) => Err(BodyError::TimedOut(limits.body_time)),
+    }
 }
 
 async fn collect<S, B>(stream: S, limit: usize) -> Result<Vec<u8>, BodyError>

@@ -9,7 +9,7 @@ use domain::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Members, Reader};
+use super::json::{Members, Notes, Reader, Shape};
 
 /// The id alone, which is checked before all other members.
 ///
@@ -40,20 +40,37 @@ pub(super) fn all_faults(kind: JobKind, members: Members<'_>, of_id: Faults, rul
 }
 
 /// Reads a trigger's members. What has the wrong type is added to the faults.
-pub(super) fn read(kind: JobKind, id: JobId, members: Members<'_>, mut faults: Faults) -> (Draft, Faults) {
-    let (destination, skips_storage) = destination(Reader::below(&members, "destination", &mut faults));
-    let service = service(Reader::below(&members, kind.as_str(), &mut faults));
-    let mut top = Reader::top(members, &mut faults);
-    let draft = Draft {
+pub(super) fn read(kind: JobKind, id: JobId, members: Members<'_>, faults: Faults) -> (Draft, Faults) {
+    let mut notes = Notes { faults, asked: None };
+    let draft = read_noting(kind, id, members, &mut notes);
+    (draft, notes.faults)
+}
+
+/// Every member that is read, by its path: what the reading itself asks for, so that no list of them
+/// can be wrong.
+pub(super) fn all_members(kind: JobKind) -> Vec<(String, Shape)> {
+    let mut notes = Notes {
+        faults: Faults::default(),
+        asked: Some(vec![("id".to_owned(), Shape::Text)]),
+    };
+    let stand_in = JobId::parse("_").expect("an id");
+    read_noting(kind, stand_in, Members::default(), &mut notes);
+    notes.asked.unwrap_or_default()
+}
+
+fn read_noting(kind: JobKind, id: JobId, members: Members<'_>, notes: &mut Notes) -> Draft {
+    let (destination, skips_storage) = destination(Reader::below(&members, "destination", notes));
+    let service = service(Reader::below(&members, kind.as_str(), notes));
+    let mut top = Reader::top(members, notes);
+    Draft {
         kind,
         id,
         destination,
         service,
         compression: top.boolean("compression"),
-        encryption_key: top.string("encryption_key").map(Secret::new),
+        encryption_key: top.secret("encryption_key"),
         skip_storage: skips_storage.or(top.boolean("skipStorage")),
-    };
-    (draft, faults)
+    }
 }
 
 /// The destination, and `skipStorage`, which clients of the original put there.
@@ -65,9 +82,9 @@ fn destination(mut from: Reader<'_, '_>) -> (DestinationDraft, Option<bool>) {
         auth_url: from.string("authUrl"),
         region: from.string("region"),
         bucket: from.string("bucket"),
-        auth_key: from.string("authKey").map(Secret::new),
-        auth_secret: from.string("authSecret").map(Secret::new),
-        session_token: from.string("sessionToken").map(Secret::new),
+        auth_key: from.secret("authKey"),
+        auth_secret: from.secret("authSecret"),
+        session_token: from.secret("sessionToken"),
         sse: from.string("sse"),
         sse_kms_key_id: from.string("sseKmsKeyId"),
         storage_class: from.string("storageClass"),
@@ -82,13 +99,13 @@ fn destination(mut from: Reader<'_, '_>) -> (DestinationDraft, Option<bool>) {
         container_name: from.string("container_name"),
         project_name: from.string("project_name"),
         username: from.string("username"),
-        password: from.string("password").map(Secret::new),
+        password: from.secret("password"),
         path: from.string("path"),
         service_account_key: service_account_key(&mut from),
         account: from.string("account"),
         container: from.string("container"),
-        account_key: from.string("accountKey").map(Secret::new),
-        sas_token: from.string("sasToken").map(Secret::new),
+        account_key: from.secret("accountKey"),
+        sas_token: from.secret("sasToken"),
     };
     (draft, skips_storage)
 }
@@ -106,7 +123,7 @@ fn service_account_key(from: &mut Reader<'_, '_>) -> Option<ServiceAccountDraft>
     }
 
     const MEMBER: &str = "serviceAccountKey";
-    let raw = from.raw(MEMBER)?.get();
+    let raw = from.raw(MEMBER, Shape::ServiceAccountKey)?.get();
     let text = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
     if text.is_empty() {
         return None;
@@ -137,7 +154,7 @@ fn filesize(from: &mut Reader<'_, '_>) -> Option<u64> {
     }
 
     const MEMBER: &str = "filesize";
-    match serde_json::from_str(from.raw(MEMBER)?.get()) {
+    match serde_json::from_str(from.raw(MEMBER, Shape::FileSize)?.get()) {
         Ok(FileSize::Bytes(size) | FileSize::Object { size }) => Some(size),
         Err(_) => {
             from.fault(MEMBER, "must be a number of bytes, or an object with one as size");
@@ -152,7 +169,7 @@ fn service(mut from: Reader<'_, '_>) -> ServiceDraft {
     ServiceDraft {
         host: from.string("host"),
         user: username.or(user),
-        password: from.string("password").map(Secret::new),
+        password: from.secret("password"),
         database: from.string("database"),
         parameters: parameters(&mut from),
     }
@@ -161,7 +178,7 @@ fn service(mut from: Reader<'_, '_>) -> ServiceDraft {
 /// A list of objects with simple values, or one such object.
 fn parameters(from: &mut Reader<'_, '_>) -> Vec<(String, Secret)> {
     const MEMBER: &str = "parameters";
-    let Some(raw) = from.raw(MEMBER) else {
+    let Some(raw) = from.raw(MEMBER, Shape::Parameters) else {
         return Vec::new();
     };
     let objects: Option<Vec<Option<Members<'_>>>> = if raw.get().starts_with('[') {

@@ -1,5 +1,7 @@
 //! `/backup` and `/restore`: trigger, poll, cancel, remove.
 
+mod operation;
+
 use std::sync::Arc;
 
 use domain::{
@@ -9,69 +11,29 @@ use domain::{
     request::Faults,
 };
 use percent_encoding::percent_decode_str;
-use warp::{Filter, filters::BoxedFilter, http::StatusCode, reply::Response};
+use warp::{http::StatusCode, reply::Response};
 
-use super::{
-    HttpContext,
-    body::{self, BodyError},
-    draft,
-    json::Members,
-    reply, route,
-};
+use super::{HttpContext, body::BodyError, draft, json::Members, reply, route::Routes};
 
 type Body = Result<Vec<u8>, BodyError>;
 
-pub(super) fn routes(kind: JobKind, context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
-    let path = format!("/{kind}");
-    let body = body::read(context.limits);
-    let context = {
-        let context = Arc::clone(context);
-        warp::any().map(move || Arc::clone(&context))
-    };
-    let all = || route::exactly(path.clone());
-    let one = || route::below(path.clone());
-    let action = || route::action_below(path.clone(), "cancel");
-    let (trigger_method, allowed) = match kind {
-        JobKind::Backup => (warp::post().boxed(), "POST, DELETE"),
-        JobKind::Restore => (warp::put().boxed(), "PUT, DELETE"),
-    };
-
-    let trigger = all().and(trigger_method).and(context.clone()).and(body.clone()).then(
-        move |context: Arc<HttpContext>, body: Body| async move {
-            trigger(kind, &context, body).await.unwrap_or_else(|answer| answer)
-        },
-    );
-    let remove = all().and(warp::delete()).and(context.clone()).and(body).then(
-        move |context: Arc<HttpContext>, body: Body| async move {
-            remove(kind, &context, body).await.unwrap_or_else(|answer| answer)
-        },
-    );
-    let cancel = action()
-        .and(warp::post())
-        .and(context.clone())
-        .then(move |id: String, context: Arc<HttpContext>| async move { cancel(kind, &context, &id).await });
-    let poll = one()
-        .and(route::get_or_head())
-        .and(context)
-        .then(move |id: String, context: Arc<HttpContext>| async move { poll(kind, &context, &id).await });
-    let other = all().map(move || reply::method_not_allowed(allowed));
-    let other_of_action = action().map(|_| reply::method_not_allowed("POST"));
-    let other_of_one = one().map(|_| reply::method_not_allowed("GET, HEAD"));
-
-    trigger
-        .or(remove)
-        .unify()
-        .or(poll)
-        .unify()
-        .or(cancel)
-        .unify()
-        .or(other_of_action)
-        .unify()
-        .or(other)
-        .unify()
-        .or(other_of_one)
-        .unify()
-        .boxed()
+pub(super) fn add_to(routes: &mut Routes, kind: JobKind) {
+    routes.add(operation::trigger(kind), move |call| async move {
+        trigger(kind, &call.context, call.body)
+            .await
+            .unwrap_or_else(|answer| answer)
+    });
+    routes.add(operation::remove(kind), move |call| async move {
+        remove(kind, &call.context, call.body)
+            .await
+            .unwrap_or_else(|answer| answer)
+    });
+    routes.add(operation::poll(kind), move |call| async move {
+        poll(kind, &call.context, &call.segment).await
+    });
+    routes.add(operation::cancel(kind), move |call| async move {
+        cancel(kind, &call.context, &call.segment).await
+    });
 }
 
 /// `POST /backup`, `PUT /restore`. The early answers are errors here.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use domain::request::Faults;
+use domain::{request::Faults, secret::Secret};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::bounds;
 
 /// The members of an object, in order, none of them looked into yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
@@ -77,59 +77,92 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Reads members of one object, and notes what has the wrong type.
-#[derive(Debug)]
-pub(super) struct Reader<'a, 'f> {
-    members: Option<Members<'a>>,
-    path: String,
-    faults: &'f mut Faults,
+/// How a member is read: what it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    /// Text that is shown nowhere.
+    Secret,
+    Boolean,
+    /// A number of bytes, alone or as in a polling body.
+    FileSize,
+    /// The key file of a service account, as an object or as text.
+    ServiceAccountKey,
+    /// Names with simple values, in one object or in a list of them.
+    Parameters,
 }
 
-impl<'a, 'f> Reader<'a, 'f> {
+/// What is noted while members are read.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// What is wrong.
+    pub(super) faults: Faults,
+    /// Every member that was asked for, by its path, if that is wanted.
+    pub(super) asked: Option<Vec<(String, Shape)>>,
+}
+
+/// Reads members of one object, and notes what has the wrong type.
+#[derive(Debug)]
+pub(super) struct Reader<'a, 'n> {
+    members: Option<Members<'a>>,
+    path: String,
+    notes: &'n mut Notes,
+}
+
+impl<'a, 'n> Reader<'a, 'n> {
     /// A reader of the members of `parent` that are below `name`. If that is absent or no object,
     /// so are they.
-    pub(super) fn below(parent: &Members<'a>, name: &str, faults: &'f mut Faults) -> Self {
+    pub(super) fn below(parent: &Members<'a>, name: &str, notes: &'n mut Notes) -> Self {
         let members = parent.get(name).and_then(|raw| {
             let members = serde_json::from_str(raw.get()).ok();
             if members.is_none() {
-                faults.add(name, "must be an object");
+                notes.faults.add(name, "must be an object");
             }
             members
         });
         Self {
             members,
             path: format!("{name}."),
-            faults,
+            notes,
         }
     }
 
     /// A reader of the outermost members.
-    pub(super) fn top(members: Members<'a>, faults: &'f mut Faults) -> Self {
+    pub(super) fn top(members: Members<'a>, notes: &'n mut Notes) -> Self {
         Self {
             members: Some(members),
             path: String::new(),
-            faults,
+            notes,
         }
     }
 
-    pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    /// A member as it stands there, for what is read in a way of its own.
+    pub(super) fn raw(&mut self, name: &str, shape: Shape) -> Option<&'a RawValue> {
+        if let Some(asked) = &mut self.notes.asked {
+            asked.push((format!("{}{name}", self.path), shape));
+        }
         self.members.as_ref()?.get(name)
     }
 
     pub(super) fn string(&mut self, name: &str) -> Option<String> {
-        self.typed(name, "must be a string")
+        self.typed(name, Shape::Text, "must be a string")
+    }
+
+    pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
+        self.typed(name, Shape::Secret, "must be a string")
+            .map(|text: String| Secret::new(text))
     }
 
     pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
-        self.typed(name, "must be true or false")
+        self.typed(name, Shape::Boolean, "must be true or false")
     }
 
     pub(super) fn fault(&mut self, name: &str, problem: impl Into<String>) {
-        self.faults.add(format!("{}{name}", self.path), problem);
+        self.notes.faults.add(format!("{}{name}", self.path), problem);
     }
 
-    fn typed<T: Deserialize<'a>>(&mut self, name: &str, problem: &str) -> Option<T> {
-        let raw = self.raw(name)?;
+    fn typed<T: Deserialize<'a>>(&mut self, name: &str, shape: Shape, problem: &str) -> Option<T> {
+        let raw = self.raw(name, shape)?;
         let value = serde_json::from_str(raw.get()).ok();
         if value.is_none() {
             self.fault(name, problem);

@@ -52,6 +52,40 @@ impl PollingBody {
         }
     }
 
+    /// As few members as there can be, for the document that tells of them.
+    pub(super) fn least(kind: JobKind) -> Self {
+        Self {
+            error_message: None,
+            ..Self::refused(kind, "")
+        }
+    }
+
+    /// All members that there can be.
+    pub(super) fn most(kind: JobKind) -> Self {
+        let some = || "-".to_owned();
+        Self {
+            destination: DestinationEcho {
+                kind: some(),
+                skip_ssl: false,
+                region: some(),
+                endpoint: some(),
+                bucket: some(),
+                auth_url: some(),
+                domain: some(),
+                container_name: some(),
+                project_name: some(),
+                account: some(),
+                container: some(),
+                path: some(),
+                filename_prefix: some(),
+            },
+            sha256: Some(Sha256::from([0; 32])),
+            outcome: Some(Outcome::Succeeded),
+            lock_released: Some(true),
+            ..Self::refused(kind, "-")
+        }
+    }
+
     fn message(&self) -> String {
         let kind = self.kind;
         match self.status {

@@ -15,23 +15,23 @@ use warp::{
 use super::{body::BodyError, polling::PollingBody};
 
 /// What all unforeseen answers carry.
-#[derive(Serialize)]
-struct ErrorBody {
+#[derive(Default, Serialize)]
+pub(super) struct ErrorBody {
     message: &'static str,
     state: &'static str,
     error_message: String,
 }
 
-#[derive(Serialize)]
-struct Message {
+#[derive(Default, Serialize)]
+pub(super) struct Message {
     message: &'static str,
 }
 
 /// The agent is well, but for these problems.
-#[derive(Serialize)]
-struct Status {
-    message: &'static str,
-    problems: Vec<String>,
+#[derive(Default, Serialize)]
+pub(super) struct Status {
+    pub(super) message: &'static str,
+    pub(super) problems: Vec<String>,
 }
 
 /// A client that was told that the agent stops asks again after this, in seconds: by then it has
@@ -64,10 +64,11 @@ pub(super) fn unknown_path() -> Response {
     )
 }
 
-pub(super) fn method_not_allowed(allowed: &'static str) -> Response {
+pub(super) fn method_not_allowed(allowed: &str) -> Response {
     let text = format!("this path takes {allowed}");
     let reply = error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.", "Routing", text);
-    with_header(reply, header::ALLOW, HeaderValue::from_static(allowed))
+    let allowed = HeaderValue::from_str(allowed).expect("names of methods are plain ASCII");
+    with_header(reply, header::ALLOW, allowed)
 }
 
 pub(super) fn stopping() -> Response {
@@ -191,6 +192,11 @@ fn error(status: StatusCode, message: &'static str, state: &'static str, error_m
             error_message,
         },
     )
+}
+
+/// JSON that is there already.
+pub(super) fn document(text: &[u8]) -> Response {
+    as_json(Response::new(text.to_vec().into()))
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {

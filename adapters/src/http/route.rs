@@ -1,49 +1,155 @@
-//! Paths, matched to the letter: no redirects, no second spelling of a path.
+//! From method and path to a handler. Paths are matched to the letter: no redirects, no second
+//! spelling of a path. What is routed here is what `GET /openapi.json` tells.
 
-use warp::{Filter, Rejection, path::FullPath};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-/// Passes requests for exactly this path.
-pub(super) fn exactly(path: String) -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::path::full()
-        .and_then(move |full: FullPath| {
-            let matches = full.as_str() == path;
-            async move {
-                if matches {
-                    Ok(())
-                } else {
-                    Err(warp::reject::not_found())
-                }
+use bytes::Buf;
+use futures_util::{FutureExt, Stream, future::BoxFuture};
+use warp::{
+    Filter,
+    filters::BoxedFilter,
+    http::{HeaderMap, Method},
+    path::FullPath,
+    reply::Response,
+};
+
+use super::{
+    HttpContext,
+    body::{self, BodyError},
+    openapi,
+    operation::{Operation, Takes},
+    reply,
+};
+
+/// One request, for a handler.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) context: Arc<HttpContext>,
+    pub(super) routes: Arc<Routes>,
+    /// What stands in the path for `{id}`, as it is in the URL.
+    pub(super) segment: String,
+    /// Empty where the operation takes none.
+    pub(super) body: Result<Vec<u8>, BodyError>,
+}
+
+type Handler = Box<dyn Fn(Call) -> BoxFuture<'static, Response> + Send + Sync>;
+
+/// All that the agent answers to.
+#[derive(Default)]
+pub(super) struct Routes {
+    entries: Vec<(Operation, Handler)>,
+    document: OnceLock<Vec<u8>>,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.operations()).finish()
+    }
+}
+
+/// Where a request leads.
+enum Found<'a> {
+    Handler(&'a Operation, &'a Handler, &'a str),
+    OtherMethods(String),
+    Nothing,
+}
+
+impl Routes {
+    /// Leads requests for an operation to a handler, and tells of it in the document.
+    pub(super) fn add<F>(&mut self, operation: Operation, handler: impl Fn(Call) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Response> + Send + 'static,
+    {
+        self.entries
+            .push((operation, Box::new(move |call| handler(call).boxed())));
+    }
+
+    pub(super) fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.entries.iter().map(|(operation, _)| operation)
+    }
+
+    /// The document that tells of all operations.
+    pub(super) fn document(&self, context: &HttpContext) -> &[u8] {
+        self.document
+            .get_or_init(|| openapi::document(self, &context.rules).to_string().into_bytes())
+    }
+
+    /// A filter that answers every request.
+    pub(super) fn into_filter(self, context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
+        let routes = Arc::new(self);
+        let context = Arc::clone(context);
+        warp::method()
+            .and(warp::path::full())
+            .and(warp::header::headers_cloned())
+            .and(warp::body::stream())
+            .then(move |method, path, headers, stream| {
+                Arc::clone(&routes).answer(Arc::clone(&context), method, path, headers, stream)
+            })
+            .boxed()
+    }
+
+    fn find<'a>(&'a self, method: &Method, path: &'a str) -> Found<'a> {
+        let mut allowed = Vec::new();
+        for (operation, handler) in &self.entries {
+            let Some(segment) = operation.segment_of(path) else {
+                continue;
+            };
+            if operation.takes_method(method) {
+                return Found::Handler(operation, handler, segment);
             }
-        })
-        .untuple_one()
-}
+            allowed.push(operation.method.as_str());
+            if operation.method == Method::GET {
+                allowed.push(Method::HEAD.as_str());
+            }
+        }
+        match allowed.is_empty() {
+            true => Found::Nothing,
+            false => Found::OtherMethods(allowed.join(", ")),
+        }
+    }
 
-/// Passes requests for one segment below `path`, which may be empty, and gives it on as it stands
-/// in the URL.
-pub(super) fn below(path: String) -> impl Filter<Extract = (String,), Error = Rejection> + Clone {
-    let prefix = format!("{path}/");
-    warp::path::full().and_then(move |full: FullPath| {
-        let segment = full.as_str().strip_prefix(&prefix);
-        let segment = segment.filter(|segment| !segment.contains('/')).map(str::to_owned);
-        async move { segment.ok_or_else(warp::reject::not_found) }
-    })
-}
-
-/// Passes requests for `action` of one segment below `path`, and gives the segment on.
-pub(super) fn action_below(
-    path: String,
-    action: &'static str,
-) -> impl Filter<Extract = (String,), Error = Rejection> + Clone {
-    let (prefix, suffix) = (format!("{path}/"), format!("/{action}"));
-    warp::path::full().and_then(move |full: FullPath| {
-        let segment = full.as_str().strip_prefix(&prefix);
-        let segment = segment.and_then(|rest| rest.strip_suffix(&suffix));
-        let segment = segment.filter(|segment| !segment.contains('/')).map(str::to_owned);
-        async move { segment.ok_or_else(warp::reject::not_found) }
-    })
-}
-
-/// Passes GET and HEAD; hyper leaves the body of a HEAD's answer out.
-pub(super) fn get_or_head() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::get().or(warp::head()).unify()
+    async fn answer<S, B>(
+        self: Arc<Self>,
+        context: Arc<HttpContext>,
+        method: Method,
+        path: FullPath,
+        headers: HeaderMap,
+        stream: S,
+    ) -> Response
+    where
+        S: Stream<Item = Result<B, warp::Error>> + Send,
+        B: Buf,
+    {
+        let (operation, handler, segment) = match self.find(&method, path.as_str()) {
+            Found::Handler(operation, handler, segment) => (operation, handler, segment),
+            Found::OtherMethods(allowed) => return reply::method_not_allowed(&allowed),
+            Found::Nothing => return reply::unknown_path(),
+        };
+        let body = match operation.takes {
+            Takes::Nothing => Ok(Vec::new()),
+            Takes::Trigger(_) | Takes::Id => body::read(&headers, stream, context.limits).await,
+        };
+        let call = Call {
+            context,
+            routes: Arc::clone(&self),
+            segment: segment.to_owned(),
+            body,
+        };
+        let response = handler(call).await;
+        // So that every test that calls a route is one of the document as well.
+        debug_assert!(
+            operation
+                .all_answers()
+                .iter()
+                .any(|answer| answer.status == response.status()),
+            "{} {} answers {}, which its operation does not tell",
+            operation.method,
+            operation.path,
+            response.status()
+        );
+        response
+    }
 }

@@ -1,17 +1,24 @@
 //! `GET /status`
 
-use std::sync::Arc;
+use warp::http::{Method, StatusCode};
 
-use warp::{Filter, filters::BoxedFilter, reply::Response};
+use super::{
+    operation::{Holds, Operation, Takes, answer},
+    reply,
+    route::Routes,
+};
 
-use super::{HttpContext, reply, route};
-
-pub(super) fn routes(context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
-    let path = || route::exactly("/status".to_owned());
-    let context = Arc::clone(context);
-    let running = path()
-        .and(route::get_or_head())
-        .map(move || reply::running(context.api.problems()));
-    let other = path().map(|| reply::method_not_allowed("GET, HEAD"));
-    running.or(other).unify().boxed()
+pub(super) fn add_to(routes: &mut Routes) {
+    let operation = Operation {
+        method: Method::GET,
+        path: "/status".to_owned(),
+        name: "status".to_owned(),
+        summary: "Whether the agent runs, and what somebody should see to.",
+        takes: Takes::Nothing,
+        answers: vec![answer(StatusCode::OK, Holds::Status, "The agent runs.")],
+    };
+    routes.add(
+        operation,
+        |call| async move { reply::running(call.context.api.problems()) },
+    );
 }

@@ -1,6 +1,7 @@
 //! The contract's rows against a mocked core, and the server against real sockets.
 
 mod hostile;
+mod openapi;
 mod polling;
 mod requests;
 mod rows;

@@ -130,6 +130,24 @@ const REFUSED_PREFIXES: &[&str] = &[
     "SWIFT_",
 ];
 
+/// The names that no parameter may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedNames {
+    /// These.
+    pub names: Vec<&'static str>,
+    /// And all that begin with these.
+    pub prefixes: &'static [&'static str],
+}
+
+/// The names that [`refusal_of_name`] refuses, but for those that are no names at all.
+#[must_use]
+pub fn refused_names(agent_variables: &[&'static str]) -> RefusedNames {
+    RefusedNames {
+        names: REFUSED_NAMES.iter().chain(agent_variables).copied().collect(),
+        prefixes: REFUSED_PREFIXES,
+    }
+}
+
 /// Why a parameter may not have this name; none if it may.
 ///
 /// `agent_variables` are the names that configure the agent itself.
