@@ -7,7 +7,7 @@ use domain::{
     secret::Secret,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Number, value::RawValue};
 
 use super::json::{Members, Notes, Reader, Shape};
 
@@ -149,18 +149,31 @@ fn filesize(from: &mut Reader<'_, '_>) -> Option<u64> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum FileSize {
-        Bytes(u64),
-        Object { size: u64 },
+        Bytes(Number),
+        Object { size: Number },
     }
 
     const MEMBER: &str = "filesize";
-    match serde_json::from_str(from.raw(MEMBER, Shape::FileSize)?.get()) {
-        Ok(FileSize::Bytes(size) | FileSize::Object { size }) => Some(size),
-        Err(_) => {
-            from.fault(MEMBER, "must be a number of bytes, or an object with one as size");
-            None
-        }
+    let size = match serde_json::from_str(from.raw(MEMBER, Shape::FileSize)?.get()) {
+        Ok(FileSize::Bytes(size) | FileSize::Object { size }) => whole(&size),
+        Err(_) => None,
+    };
+    if size.is_none() {
+        from.fault(MEMBER, "must be a number of bytes, or an object with one as size");
     }
+    size
+}
+
+/// Beyond this, neighbours of whole numbers are lost in fractions.
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// A whole number, which some clients write as `123.0`.
+fn whole(number: &Number) -> Option<u64> {
+    number.as_u64().or_else(|| {
+        let number = number.as_f64()?;
+        let is_whole = number.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(&number);
+        is_whole.then_some(number as u64)
+    })
 }
 
 fn service(mut from: Reader<'_, '_>) -> ServiceDraft {
@@ -210,5 +223,34 @@ fn simple(raw: &RawValue) -> Option<String> {
         b'{' | b'[' => None,
         b'n' => Some(String::new()),
         _ => Some(raw.get().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filesize_is_a_whole_number_however_it_is_written() {
+        for (text, size) in [
+            ("7", Some(7)),
+            ("7.0", Some(7)),
+            ("7e2", Some(700)),
+            ("0.0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            (r#"{"size": 7.0, "unit": "byte"}"#, Some(7)),
+            ("7.5", None),
+            ("-1", None),
+            ("1e300", None),
+            ("\"7\"", None),
+            ("{}", None),
+        ] {
+            let body = format!(r#"{{"destination": {{"filesize": {text}}}}}"#);
+            let members = Members::of_body(body.as_bytes()).expect("an object");
+            let id = JobId::parse("j").expect("an id");
+            let (draft, faults) = read(JobKind::Restore, id, members, Faults::default());
+            assert_eq!(draft.destination.filesize, size, "{text}");
+            assert_eq!(faults.has("destination.filesize"), size.is_none(), "{text}");
+        }
     }
 }

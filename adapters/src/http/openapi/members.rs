@@ -212,7 +212,8 @@ pub(super) fn schema(
 }
 
 fn file_size() -> Value {
-    let bytes = json!({"type": "integer", "minimum": 0, "maximum": u64::MAX});
+    // What every client can write, also where it knows no numbers but fractions.
+    let bytes = json!({"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_992_u64});
     let object = json!({"type": "object", "properties": {"size": bytes}, "required": ["size"]});
     json!({"anyOf": [bytes, object, {"type": "null"}]})
 }
