@@ -4,12 +4,13 @@
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::{
+    audit::AuditTrail,
     control::{self, Answer, JobLine, Question, answer, ask},
     job_store::{FileJobStore, FileJobStoreSettings},
 };
 use domain::{
     job::JobKey,
-    ports::{JobApi, JobStore},
+    ports::{Actor, AuditAction, AuditEntry, AuditLog, JobApi, JobStore},
 };
 
 use crate::{
@@ -122,8 +123,11 @@ async fn without_agent(directory: &Path, key: &JobKey, question: &Question) -> R
     });
     let service = serve::service(&config, trust, Arc::new(store));
     service.recover_only(key).await.map_err(|error| error.to_string())?;
+    let trail = AuditTrail::new(config.audit_log_file.clone());
     if service.at_work().is_empty() {
-        return Ok(answer(question, &service).await);
+        let answer = answer(question, &service, this_process(), &trail).await;
+        kept(&trail);
+        return Ok(answer);
     }
     // It was at work when the agent ended, so it is brought to its end, and unlocked with it.
     while !service.at_work().is_empty() {
@@ -131,12 +135,40 @@ async fn without_agent(directory: &Path, key: &JobKey, question: &Question) -> R
     }
     let view = service.find(key).await.map_err(|error| error.to_string())?;
     let view = view.ok_or_else(|| format!("{key}: its record is gone"))?;
+    let message = format!("{key}: was at work when the agent ended, and has been brought to its end");
+    let ok = view.lock.is_released() != Some(false);
+    trail.record(AuditEntry {
+        action: AuditAction::Unlock,
+        actor: this_process(),
+        kind: Some(key.kind),
+        id: Some(key.id.clone()),
+        outcome: format!("{}: {message}", if ok { "done" } else { "failed" })
+            .as_str()
+            .into(),
+    });
+    kept(&trail);
     Ok(Answer {
-        ok: view.lock.is_released() != Some(false),
-        message: format!("{key}: was at work when the agent ended, and has been brought to its end"),
+        ok,
+        message,
         jobs: vec![JobLine::from(&view)],
         problems: Vec::new(),
     })
+}
+
+/// Who runs this command, for the audit log.
+fn this_process() -> Actor {
+    Actor::Process {
+        uid: nix::unistd::getuid().as_raw(),
+        pid: Some(nix::unistd::getpid().as_raw()),
+    }
+}
+
+/// Waits until the audit log has what it was told, and says so if it could not keep it.
+fn kept(trail: &AuditTrail) {
+    trail.flush(serve::AUDIT_PATIENCE);
+    if let Some(problem) = trail.problem() {
+        eprintln!("warning: {problem}");
+    }
 }
 
 async fn asked(directory: &Path, question: &Question) -> Result<Option<Answer>, String> {

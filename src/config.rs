@@ -88,6 +88,7 @@ pub(crate) const NAMES: &[&str] = &[
     "max_state_size",
     "job_retention",
     "max_finished_jobs",
+    "audit_log_file",
     "RUST_LOG",
 ];
 
@@ -110,6 +111,7 @@ pub(crate) struct Config {
     pub(crate) terminate_grace: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) records: FileJobStoreSettings,
+    pub(crate) audit_log_file: Option<PathBuf>,
     pub(crate) log_filter: String,
     pub(crate) state_directory: PathBuf,
     pub(crate) service: ServiceSettings,
@@ -196,6 +198,7 @@ impl Config {
         let terminate_grace = vars.parsed("terminate_grace", "10s", values::duration);
         let drain_timeout = vars.parsed("drain_timeout", "30s", values::duration);
         let min_free_space = vars.parsed("min_free_space", "0", values::size_or_nothing);
+        let audit_log_file = vars.directory("audit_log_file");
         let log_filter = vars.parsed("RUST_LOG", "info", values::log_filter);
         let mut warnings: Vec<String> = listener::in_clear(host, tls.is_some()).into_iter().collect();
         let state_directory = state_directory(
@@ -233,6 +236,7 @@ impl Config {
             terminate_grace,
             drain_timeout,
             records,
+            audit_log_file,
             log_filter,
             state_directory,
             rules: RequestRules {

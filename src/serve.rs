@@ -3,6 +3,7 @@
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::{
+    audit::{self, AuditTrail},
     blob_store::{CaCertificates, ObjectBlobStore, TransferSettings},
     control::ControlSocket,
     http::{Credentials, HttpContext, HttpLimits, HttpServer},
@@ -13,7 +14,7 @@ use adapters::{
 };
 use domain::{
     job::JobKey,
-    ports::{JobApi, JobStore},
+    ports::{AuditLog, JobApi, JobStore},
     script::NOT_INHERITED,
     service::{JobService, Ports},
 };
@@ -28,12 +29,14 @@ use crate::{
 
 /// For records to be written, and processes to be seen gone.
 const LAST_MARGIN: Duration = Duration::from_secs(2);
+/// For audit lines to be written at the end.
+pub(crate) const AUDIT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a stopping agent looks whether its jobs have ended.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Serves until a signal says to stop and the jobs at work have ended.
 pub(crate) async fn serve(config: Config, files: Files) -> ExitCode {
-    let filter = EnvFilter::new(&config.log_filter);
+    let filter = EnvFilter::new(with_audit(&config.log_filter));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -50,6 +53,19 @@ pub(crate) async fn serve(config: Config, files: Files) -> ExitCode {
     }
 }
 
+/// Audit lines are logged whatever the operator filters, unless the filter names them.
+fn with_audit(filter: &str) -> String {
+    let names_audit = filter.split(',').any(|directive| {
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        target == audit::TARGET
+    });
+    if names_audit {
+        filter.to_owned()
+    } else {
+        format!("{filter},{}=info", audit::TARGET)
+    }
+}
+
 async fn try_serve(config: Config, files: Files) -> Result<(), String> {
     make_directories(&config)?;
     // Before the first job could be accepted, so that no signal ends the agent unseen.
@@ -60,7 +76,8 @@ async fn try_serve(config: Config, files: Files) -> Result<(), String> {
         .await
         .map_err(|error| format!("the address {} cannot be listened on: {error}", config.address))?;
     let service = service(&config, files.trust, Arc::new(store));
-    serve_control_socket(&config, &service);
+    let trail = Arc::new(AuditTrail::new(config.audit_log_file.clone()));
+    serve_control_socket(&config, &service, trail.clone());
     let patience = StopPatience::of(&config);
     let recovered = service.recover().await;
     recovered.map_err(|error| format!("the jobs of an earlier agent cannot be taken over: {error}"))?;
@@ -81,6 +98,7 @@ async fn try_serve(config: Config, files: Files) -> Result<(), String> {
             connections: config.max_connections,
             ..HttpLimits::default()
         },
+        audit: trail.clone(),
     });
     tracing::info!("listening on {scheme}://{}", server.address());
     let stop = CancellationToken::new();
@@ -89,6 +107,7 @@ async fn try_serve(config: Config, files: Files) -> Result<(), String> {
         _ = async { tokio::join!(serving, stop_in_order(signals, &service, &patience, &stop)) } => {}
         () = reload.run(hangup) => {}
     }
+    trail.flush(AUDIT_PATIENCE);
     tracing::info!("stopped");
     Ok(())
 }
@@ -124,9 +143,9 @@ pub(crate) fn service(config: &Config, trust: CaCertificates, store: Arc<dyn Job
 }
 
 /// Lets people on the machine ask. Without it the agent works all the same.
-fn serve_control_socket(config: &Config, service: &JobService) {
+fn serve_control_socket(config: &Config, service: &JobService, audit: Arc<dyn AuditLog>) {
     match ControlSocket::bind(&config.state_directory) {
-        Ok(socket) => drop(tokio::spawn(socket.serve(Arc::new(service.clone())))),
+        Ok(socket) => drop(tokio::spawn(socket.serve(Arc::new(service.clone()), audit))),
         Err(error) => tracing::warn!(
             directory = %config.state_directory.display(),
             %error,
@@ -252,6 +271,27 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audit_lines_pass_every_filter_that_does_not_name_them() {
+        for (filter, expected) in [
+            ("info", "info,audit=info"),
+            ("off", "off,audit=info"),
+            ("adapters=debug,warn", "adapters=debug,warn,audit=info"),
+            ("auditor=debug", "auditor=debug,audit=info"),
+            ("info,audit=off", "info,audit=off"),
+            ("audit", "audit"),
+            ("warn,audit[x]=off", "warn,audit[x]=off"),
+        ] {
+            assert_eq!(with_audit(filter), expected);
+            assert!(EnvFilter::try_new(expected).is_ok(), "{expected}");
         }
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     job::{JobId, JobKey, JobStatus, JobView},
     plan::{JobKind, Phase},
-    ports::{CancelError, JobApi, UnlockError},
+    ports::{Actor, AuditAction, AuditEntry, AuditLog, CancelError, JobApi, UnlockError},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -129,13 +129,13 @@ impl ControlSocket {
     }
 
     /// Answers until it is dropped.
-    pub async fn serve(self, api: Arc<dyn JobApi>) {
+    pub async fn serve(self, api: Arc<dyn JobApi>, audit: Arc<dyn AuditLog>) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let api = Arc::clone(&api);
+                    let (api, audit) = (Arc::clone(&api), Arc::clone(&audit));
                     tokio::spawn(async move {
-                        if let Err(error) = converse(stream, api.as_ref()).await {
+                        if let Err(error) = converse(stream, api.as_ref(), audit.as_ref()).await {
                             tracing::debug!(%error, "a conversation over the socket broke off");
                         }
                     });
@@ -149,13 +149,18 @@ impl ControlSocket {
     }
 }
 
-async fn converse(stream: UnixStream, api: &dyn JobApi) -> io::Result<()> {
+async fn converse(stream: UnixStream, api: &dyn JobApi, audit: &dyn AuditLog) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    let actor = Actor::Process {
+        uid: peer.uid(),
+        pid: peer.pid(),
+    };
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(reader.take(LONGEST_QUESTION));
     timeout(QUESTION_TIME, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
-        Ok(question) => answer(&question, api).await,
+        Ok(question) => answer(&question, api, actor, audit).await,
         Err(error) => Answer {
             message: format!("the question is not understood: {error}"),
             ..Answer::default()
@@ -166,8 +171,33 @@ async fn converse(stream: UnixStream, api: &dyn JobApi) -> io::Result<()> {
     writer.write_all(&text).await
 }
 
-/// Answers one question.
-pub async fn answer(question: &Question, api: &dyn JobApi) -> Answer {
+/// Answers one question, and notes who wanted something changed.
+pub async fn answer(question: &Question, api: &dyn JobApi, actor: Actor, audit: &dyn AuditLog) -> Answer {
+    let answer = answer_unnoted(question, api).await;
+    if let Some((action, key)) = changes(question) {
+        let word = if answer.ok { "done" } else { "refused" };
+        audit.record(AuditEntry {
+            action,
+            actor,
+            kind: key.as_ref().map(|key| key.kind),
+            id: key.map(|key| key.id),
+            outcome: format!("{word}: {}", answer.message).as_str().into(),
+        });
+    }
+    answer
+}
+
+/// What a question changes, and of which job, if it names one; none if it only asks.
+fn changes(question: &Question) -> Option<(AuditAction, Option<JobKey>)> {
+    let (action, kind, id) = match question {
+        Question::Jobs => return None,
+        Question::Unlock { kind, id } => (AuditAction::Unlock, kind, id),
+        Question::GiveUp { kind, id } => (AuditAction::GiveUp, kind, id),
+    };
+    Some((action, key(kind, id).ok()))
+}
+
+async fn answer_unnoted(question: &Question, api: &dyn JobApi) -> Answer {
     match question {
         Question::Jobs => Answer {
             ok: true,
@@ -275,101 +305,4 @@ pub async fn ask(state_directory: &Path, question: &Question) -> io::Result<Opti
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::{
-        job::Job,
-        plan::{FailurePolicy, Transfer},
-        ports::MockJobApi,
-        testing::request,
-    };
-
-    use super::*;
-
-    fn view() -> JobView {
-        let at = DateTime::from_timestamp(1_541_523_939, 0).unwrap();
-        Job::accepted(
-            request(JobKind::Backup, "j", Transfer::ByAgent),
-            FailurePolicy::default(),
-            at,
-        )
-        .view()
-    }
-
-    async fn asked(api: MockJobApi, question: Question) -> Answer {
-        let place = tempfile::tempdir().unwrap();
-        let socket = ControlSocket::bind(place.path()).unwrap();
-        let mode = fs::metadata(place.path().join(SOCKET)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let serving = tokio::spawn(socket.serve(Arc::new(api)));
-        let answer = ask(place.path(), &question).await.unwrap().expect("somebody listens");
-        serving.abort();
-        answer
-    }
-
-    #[tokio::test]
-    async fn without_an_agent_there_is_no_answer() {
-        let place = tempfile::tempdir().unwrap();
-        assert_eq!(ask(place.path(), &Question::Jobs).await.unwrap(), None);
-        // As a dead agent leaves it.
-        drop(ControlSocket::bind(place.path()).unwrap());
-        assert_eq!(ask(place.path(), &Question::Jobs).await.unwrap(), None);
-        ControlSocket::bind(place.path()).unwrap();
-    }
-
-    #[tokio::test]
-    async fn jobs_and_problems_are_listed() {
-        let mut api = MockJobApi::new();
-        api.expect_unsettled().returning(|| vec![view()]);
-        api.expect_problems()
-            .returning(|| vec!["a record is damaged".to_owned()]);
-        let answer = asked(api, Question::Jobs).await;
-        assert!(answer.ok);
-        assert_eq!(
-            (answer.jobs[0].id.as_str(), answer.jobs[0].state.as_str()),
-            ("j", "queued")
-        );
-        assert_eq!(answer.jobs[0].accepted_at, "2018-11-06T17:05:39Z");
-        assert_eq!(answer.problems, ["a record is damaged"]);
-    }
-
-    #[tokio::test]
-    async fn an_unlock_that_cannot_be_run_says_why() {
-        for (kind, id, error, told) in [
-            (
-                "backup",
-                "j",
-                Some(UnlockError::Failed("exit code 1".to_owned())),
-                "exit code 1",
-            ),
-            (
-                "backup",
-                "j",
-                Some(UnlockError::NotOwed(Box::new(view()))),
-                "has not ended",
-            ),
-            ("backup", "j", Some(UnlockError::Unknown), "no such job"),
-            ("other", "j", None, "backup or restore"),
-            ("backup", "../x", None, "the id"),
-        ] {
-            let mut api = MockJobApi::new();
-            if let Some(error) = error {
-                api.expect_unlock().return_once(|_| Err(error));
-            }
-            let (kind, id) = (kind.to_owned(), id.to_owned());
-            let answer = asked(api, Question::Unlock { kind, id }).await;
-            assert!(!answer.ok && answer.message.contains(told), "{answer:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn nonsense_is_answered_as_such() {
-        let place = tempfile::tempdir().unwrap();
-        let socket = ControlSocket::bind(place.path()).unwrap();
-        tokio::spawn(socket.serve(Arc::new(MockJobApi::new())));
-        let mut stream = UnixStream::connect(place.path().join(SOCKET)).await.unwrap();
-        stream.write_all(b"hello\n").await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        assert!(text.contains("not understood"), "{text}");
-    }
-}
+mod tests;

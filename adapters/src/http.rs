@@ -9,6 +9,7 @@
 //! A request passes, in this order: credentials, route, stopping, body, id, duplicate, members,
 //! capacity, own disk.
 
+mod audit;
 mod auth;
 mod body;
 mod bounds;
@@ -31,7 +32,11 @@ mod tls;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{plan::JobKind, ports::JobApi, request::RequestRules};
+use domain::{
+    plan::JobKind,
+    ports::{AuditLog, JobApi},
+    request::RequestRules,
+};
 use route::Routes;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
@@ -84,6 +89,8 @@ pub struct HttpContext {
     pub rules: RequestRules,
     /// What bounds a client.
     pub limits: HttpLimits,
+    /// Who asked for what.
+    pub audit: Arc<dyn AuditLog>,
 }
 
 /// All routes. The filter answers every request; it never rejects.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use adapters::{
+    audit::AuditTrail,
     blob_store::{ObjectBlobStore, TransferSettings},
     http::{Credentials, HttpContext, HttpLimits, HttpServer},
     job_store::{FileJobStore, FileJobStoreSettings, LoggedJobStore, MemoryJobStore},
@@ -135,6 +136,7 @@ async fn serve_jobs(place: &Path, store: Arc<dyn JobStore>) {
         tls: None,
         rules: rules(),
         limits: HttpLimits::default(),
+        audit: Arc::new(AuditTrail::new(None)),
     });
     server.serve(context, CancellationToken::new()).await;
 }

@@ -4,6 +4,7 @@
 //! Signatures speak domain types and plain data. Each port says what is true after success and what
 //! is unknown after failure.
 
+mod audit_log;
 mod blob_store;
 mod clock;
 mod halt;
@@ -14,6 +15,7 @@ mod script_runner;
 mod spawner;
 mod workspace;
 
+pub use audit_log::{Actor, AuditAction, AuditEntry, AuditLog, Claim};
 pub use blob_store::{BlobStore, BlobStoreError, Moved, UploadJournal};
 pub use clock::Clock;
 pub use halt::Halt;
@@ -26,6 +28,6 @@ pub use workspace::{PreparedRestore, RestoreDirectory, RestorePlace, WorkDirecto
 
 #[cfg(any(test, feature = "test-doubles"))]
 pub use {
-    blob_store::MockBlobStore, clock::MockClock, job_api::MockJobApi, job_store::MockJobStore,
+    audit_log::MockAuditLog, blob_store::MockBlobStore, clock::MockClock, job_api::MockJobApi, job_store::MockJobStore,
     script_runner::MockScriptRunner, workspace::MockWorkspace,
 };

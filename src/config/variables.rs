@@ -82,7 +82,7 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// A directory; a relative path is taken from the working directory.
+    /// A directory or a file; a relative path is taken from the working directory.
     pub(super) fn directory(&mut self, name: &'static str) -> Option<PathBuf> {
         self.optional(name, absolute)
     }

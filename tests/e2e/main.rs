@@ -4,6 +4,7 @@
 
 mod artifact_names;
 mod artifacts;
+mod audit;
 mod background;
 mod by_hand;
 mod cancel;

@@ -53,7 +53,9 @@ pub fn refusal(status: u16, region: Option<&str>, code: Option<&str>, retry_afte
 ///
 /// What the client is told.
 pub fn azure_credential(credential: &AzureCredential) -> Result<(), String> {
-    azure::credential(credential).map(drop).map_err(|failure| failure.to_string())
+    azure::credential(credential)
+        .map(drop)
+        .map_err(|failure| failure.to_string())
 }
 
 /// The length of the parts of a file of that size, with a store of these bounds.

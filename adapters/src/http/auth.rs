@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
 
-use super::{HttpContext, reply};
+use super::{HttpContext, audit, reply};
 
 /// The one user of the API, who may get another password at any time.
 ///
@@ -89,10 +89,14 @@ impl warp::reject::Reject for Unauthorized {}
 pub(super) fn required(context: &Arc<HttpContext>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
     let context = Arc::clone(context);
     warp::header::headers_cloned()
-        .and_then(move |headers: HeaderMap| {
+        .and(warp::ext::optional())
+        .and_then(move |headers: HeaderMap, peer: Option<audit::Peer>| {
             let allowed = headers
                 .get("authorization")
                 .is_some_and(|header| context.credentials.allow(header.as_bytes()));
+            if !allowed {
+                audit::refused(&context, &headers, peer);
+            }
             async move {
                 if allowed {
                     Ok(())

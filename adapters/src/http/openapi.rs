@@ -26,6 +26,7 @@ pub(super) fn add_to(routes: &mut Routes) {
         name: "openapi".to_owned(),
         summary: "This document.",
         takes: Takes::Nothing,
+        audited: None,
         answers: vec![answer(StatusCode::OK, Holds::Document, "This document.")],
     };
     routes.add(operation, |call| async move {

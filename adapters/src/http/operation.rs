@@ -1,7 +1,7 @@
 //! What one method of one path takes and answers. Routing and the document at `/openapi.json` are
 //! both made of these, so neither can know what the other does not.
 
-use domain::plan::JobKind;
+use domain::{plan::JobKind, ports::AuditAction};
 use warp::http::{Method, StatusCode};
 
 /// One method of one path.
@@ -17,6 +17,8 @@ pub(super) struct Operation {
     pub(super) summary: &'static str,
     /// The request's body.
     pub(super) takes: Takes,
+    /// What the audit log calls it, and the kind of its jobs; none if it changes nothing.
+    pub(super) audited: Option<(AuditAction, JobKind)>,
     /// What it answers, but for what all operations may answer.
     pub(super) answers: Vec<Answer>,
 }

@@ -3,10 +3,16 @@
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
 };
 
 use bytes::Buf;
+use domain::{
+    job::JobId,
+    plan::JobKind,
+    ports::{Actor, AuditAction, AuditEntry},
+};
 use futures_util::{FutureExt, Stream, future::BoxFuture};
 use warp::{
     Filter,
@@ -18,6 +24,7 @@ use warp::{
 
 use super::{
     HttpContext,
+    audit::{self, Peer},
     body::{self, BodyError},
     openapi,
     operation::{Operation, Takes},
@@ -33,6 +40,8 @@ pub(super) struct Call {
     pub(super) segment: String,
     /// Empty where the operation takes none.
     pub(super) body: Result<Vec<u8>, BodyError>,
+    /// The job that it is about, once the handler knows it.
+    pub(super) id: Arc<OnceLock<JobId>>,
 }
 
 type Handler = Box<dyn Fn(Call) -> BoxFuture<'static, Response> + Send + Sync>;
@@ -48,6 +57,14 @@ impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.operations()).finish()
     }
+}
+
+/// A request without its body.
+struct Head {
+    method: Method,
+    path: FullPath,
+    headers: HeaderMap,
+    peer: Option<Peer>,
 }
 
 /// Where a request leads.
@@ -84,9 +101,16 @@ impl Routes {
         warp::method()
             .and(warp::path::full())
             .and(warp::header::headers_cloned())
+            .and(warp::ext::optional())
             .and(warp::body::stream())
-            .then(move |method, path, headers, stream| {
-                Arc::clone(&routes).answer(Arc::clone(&context), method, path, headers, stream)
+            .then(move |method, path, headers, peer, stream| {
+                let head = Head {
+                    method,
+                    path,
+                    headers,
+                    peer,
+                };
+                Arc::clone(&routes).answer(Arc::clone(&context), head, stream)
             })
             .boxed()
     }
@@ -111,34 +135,34 @@ impl Routes {
         }
     }
 
-    async fn answer<S, B>(
-        self: Arc<Self>,
-        context: Arc<HttpContext>,
-        method: Method,
-        path: FullPath,
-        headers: HeaderMap,
-        stream: S,
-    ) -> Response
+    async fn answer<S, B>(self: Arc<Self>, context: Arc<HttpContext>, head: Head, stream: S) -> Response
     where
         S: Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
-        let (operation, handler, segment) = match self.find(&method, path.as_str()) {
+        let (operation, handler, segment) = match self.find(&head.method, head.path.as_str()) {
             Found::Handler(operation, handler, segment) => (operation, handler, segment),
             Found::OtherMethods(allowed) => return reply::method_not_allowed(&allowed),
             Found::Nothing => return reply::unknown_path(),
         };
         let body = match operation.takes {
             Takes::Nothing => Ok(Vec::new()),
-            Takes::Trigger(_) | Takes::Id => body::read(&headers, stream, context.limits).await,
+            Takes::Trigger(_) | Takes::Id => body::read(&head.headers, stream, context.limits).await,
         };
         let call = Call {
             context,
             routes: Arc::clone(&self),
             segment: segment.to_owned(),
             body,
+            id: Arc::default(),
         };
-        let response = handler(call).await;
+        let response = match operation.audited {
+            None => handler(call).await,
+            Some((action, kind)) => {
+                let actor = audit::caller(&head.headers, head.peer);
+                to_its_end(call, handler, action, kind, actor).await
+            }
+        };
         // So that every test that calls a route is one of the document as well.
         debug_assert!(
             operation
@@ -152,4 +176,27 @@ impl Routes {
         );
         response
     }
+}
+
+/// Handles a call that changes something, in a task of its own: what was begun is finished, and noted,
+/// whether or not the client stays.
+async fn to_its_end(call: Call, handler: &Handler, action: AuditAction, kind: JobKind, actor: Actor) -> Response {
+    let (log, id) = (Arc::clone(&call.context.audit), Arc::clone(&call.id));
+    let handled = AssertUnwindSafe(handler(call)).catch_unwind();
+    let task = tokio::spawn(async move {
+        let response = handled.await.unwrap_or_else(|_| {
+            tracing::error!(%kind, action = action.as_str(), "a request handler panicked; the client got a 500");
+            reply::internal_error()
+        });
+        log.record(AuditEntry {
+            action,
+            actor,
+            kind: Some(kind),
+            id: id.get().cloned(),
+            outcome: response.status().as_str().into(),
+        });
+        response
+    });
+    // Nobody ends the task, but a runtime that stops.
+    task.await.unwrap_or_else(|_| reply::internal_error())
 }

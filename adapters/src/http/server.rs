@@ -25,6 +25,7 @@ use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 
 use super::{
     HttpContext, HttpLimits, Tls,
+    audit::Peer,
     places::{Place, Places},
     refusals::Refusals,
     reply, routes,
@@ -129,22 +130,26 @@ impl Office {
     async fn serve(&self, stream: TcpStream, place: &Arc<Place>) {
         // Answers are small and written at once; a failure only makes them later.
         let _ = stream.set_nodelay(true);
+        let peer = stream.peer_addr().ok().map(Peer);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_time));
         let stream = Box::pin(stream);
         let Some(tls) = &self.tls else {
-            return self.serve_http(stream, place).await;
+            return self.serve_http(stream, peer, place).await;
         };
         let handshake = tls.accept(stream, self.limits.handshake_time);
         match self.stop.run_until_cancelled(handshake).await {
-            Some(Ok(stream)) => self.serve_http(stream, place).await,
+            Some(Ok(stream)) => self.serve_http(stream, peer, place).await,
             Some(Err(error)) => tracing::debug!(%error, "a TLS handshake did not succeed"),
             None => {}
         }
     }
 
-    async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin, place: &Arc<Place>) {
-        let service = service_fn(|request| self.answer(request, place));
+    async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<Peer>, place: &Arc<Place>) {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            peer.map(|peer| request.extensions_mut().insert(peer));
+            self.answer(request, place)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_time)

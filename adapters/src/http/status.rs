@@ -15,10 +15,12 @@ pub(super) fn add_to(routes: &mut Routes) {
         name: "status".to_owned(),
         summary: "Whether the agent runs, and what somebody should see to.",
         takes: Takes::Nothing,
+        audited: None,
         answers: vec![answer(StatusCode::OK, Holds::Status, "The agent runs.")],
     };
-    routes.add(
-        operation,
-        |call| async move { reply::running(call.context.api.problems()) },
-    );
+    routes.add(operation, |call| async move {
+        let mut problems = call.context.api.problems();
+        problems.extend(call.context.audit.problem());
+        reply::running(problems)
+    });
 }

@@ -1,5 +1,6 @@
 //! The contract's rows against a mocked core, and the server against real sockets.
 
+mod audit;
 mod hostile;
 mod openapi;
 mod polling;
@@ -7,14 +8,14 @@ mod requests;
 mod rows;
 mod server;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use domain::{
     job::{Job, JobView},
     plan::{FailurePolicy, JobKind, Transfer},
-    ports::MockJobApi,
+    ports::{AuditEntry, AuditLog, MockJobApi},
     secret::Secret,
     testing::{open_rules, request},
 };
@@ -34,7 +35,22 @@ fn context_with(api: MockJobApi, limits: HttpLimits) -> Arc<HttpContext> {
         tls: None,
         rules: open_rules(),
         limits,
+        audit: Arc::new(Noted::default()),
     })
+}
+
+/// Keeps what was noted.
+#[derive(Debug, Default)]
+struct Noted(Mutex<Vec<AuditEntry>>);
+
+impl AuditLog for Noted {
+    fn record(&self, entry: AuditEntry) {
+        self.0.lock().unwrap().push(entry);
+    }
+
+    fn problem(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A core that knows no job and takes every one.

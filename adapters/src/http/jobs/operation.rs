@@ -1,6 +1,6 @@
 //! What clients may do with jobs of a kind.
 
-use domain::plan::JobKind;
+use domain::{plan::JobKind, ports::AuditAction};
 use warp::http::{Method, StatusCode};
 
 use crate::http::operation::{Holds, Operation, Takes, answer};
@@ -17,6 +17,7 @@ pub(super) fn trigger(kind: JobKind) -> Operation {
         name: kind.to_string(),
         summary,
         takes: Takes::Trigger(kind),
+        audited: Some((AuditAction::Trigger, kind)),
         answers: vec![
             answer(
                 StatusCode::CREATED,
@@ -59,6 +60,7 @@ pub(super) fn remove(kind: JobKind) -> Operation {
         name: format!("delete_{kind}"),
         summary: "Forgets a job that has ended.",
         takes: Takes::Id,
+        audited: Some((AuditAction::Delete, kind)),
         answers: vec![
             answer(StatusCode::OK, Holds::Nothing, "The job is forgotten."),
             answer(StatusCode::BAD_REQUEST, Holds::Nothing, "The body holds no valid id."),
@@ -79,6 +81,7 @@ pub(super) fn poll(kind: JobKind) -> Operation {
         name: format!("get_{kind}"),
         summary: "Tells how a job is doing. Never waits for a script or a store.",
         takes: Takes::Nothing,
+        audited: None,
         answers: vec![
             answer(StatusCode::OK, Holds::Polling(kind), "The job, failed or not."),
             answer(StatusCode::BAD_REQUEST, Holds::Nothing, "This is no valid id."),
@@ -94,6 +97,7 @@ pub(super) fn cancel(kind: JobKind) -> Operation {
         name: format!("cancel_{kind}"),
         summary: "Ends a job early, with its cleanup and unlock; or gives its owed unlock up.",
         takes: Takes::Nothing,
+        audited: Some((AuditAction::Cancel, kind)),
         answers: vec![
             answer(
                 StatusCode::ACCEPTED,
