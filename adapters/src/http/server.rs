@@ -16,7 +16,7 @@ use hyper::{Request, body::Incoming, header::AUTHORIZATION, server::conn::http1,
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,6 +34,9 @@ use super::{
 
 /// How long open requests may take to end once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How many connections the system holds until they are accepted. Beyond it the system drops them, and
+/// clients try again only after a second, so a burst must fit; `net.core.somaxconn` bounds it too.
+const BACKLOG: u32 = 4096;
 /// How long to wait after an accept that failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The most that a request's header may hold. So much of each connection is held in memory before
@@ -58,7 +61,14 @@ impl HttpServer {
     ///
     /// If the address is taken or is not one of this machine.
     pub async fn bind(address: SocketAddr) -> io::Result<BoundServer> {
-        let listener = TcpListener::bind(address).await?;
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // The port of an agent that has just ended can be had at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         Ok(BoundServer { listener, address })
     }
