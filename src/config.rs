@@ -23,7 +23,7 @@ use adapters::{
 use domain::{
     artifact::NamePattern,
     plan::{FailurePolicy, Order},
-    request::{RequestRules, complete_endpoint},
+    request::{AllowedEndpoints, RequestRules, Resolution, complete_endpoint, host_and_port},
     script::{ArgumentStyle, Directories, ScriptSettings},
     secret::Secret,
     service::{QueueLimits, ServiceSettings, TimeLimits},
@@ -62,6 +62,7 @@ pub(crate) const NAMES: &[&str] = &[
     "s3_ca_certificate",
     "allow_ambient_credentials",
     "ambient_buckets",
+    "allowed_endpoints",
     "allowed_file_roots",
     "backup_name",
     "script_arguments",
@@ -165,6 +166,7 @@ impl Config {
         });
         let s3_ca_certificate = vars.directory("s3_ca_certificate");
         let ambient = ambient(&mut vars, &look_up);
+        let allowed_endpoints = vars.parsed("allowed_endpoints", "", AllowedEndpoints::parse);
         let allowed_file_roots = vars.parsed("allowed_file_roots", "", values::absolute_paths);
         let name_pattern = vars.parsed("backup_name", "seed", |text| {
             NamePattern::parse(text).map_err(|error| error.to_string())
@@ -201,6 +203,15 @@ impl Config {
         let audit_log_file = vars.directory("audit_log_file");
         let log_filter = vars.parsed("RUST_LOG", "info", values::log_filter);
         let mut warnings: Vec<String> = listener::in_clear(host, tls.is_some()).into_iter().collect();
+        if let Some(url) = default_s3_endpoint
+            .as_deref()
+            .and_then(|text| complete_endpoint(text, false).ok())
+        {
+            let (host, port) = host_and_port(&url);
+            if let Err(refusal) = allowed_endpoints.judge(host, port, Resolution::Own) {
+                warnings.push(format!("default_s3_endpoint leads to {refusal}"));
+            }
+        }
         let state_directory = state_directory(
             &mut vars,
             &look_up,
@@ -242,6 +253,7 @@ impl Config {
             rules: RequestRules {
                 default_s3_endpoint,
                 ambient_buckets: ambient.as_ref().map(|ambient| ambient.buckets.clone()),
+                allowed_endpoints,
                 allowed_file_roots,
                 skip_storage,
                 name_pattern: name_pattern.clone(),

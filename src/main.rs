@@ -4,6 +4,7 @@ mod by_hand;
 mod cli;
 mod config;
 mod demo;
+mod logging;
 mod reload;
 mod serve;
 

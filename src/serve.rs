@@ -20,10 +20,10 @@ use domain::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{Config, Files},
+    logging,
     reload::{self, Reload},
 };
 
@@ -36,11 +36,7 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Serves until a signal says to stop and the jobs at work have ended.
 pub(crate) async fn serve(config: Config, files: Files) -> ExitCode {
-    let filter = EnvFilter::new(with_audit(&config.log_filter));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    logging::start(&config.log_filter);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -50,19 +46,6 @@ pub(crate) async fn serve(config: Config, files: Files) -> ExitCode {
             tracing::error!("the agent could not start: {problem}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Audit lines are logged whatever the operator filters, unless the filter names them.
-fn with_audit(filter: &str) -> String {
-    let names_audit = filter.split(',').any(|directive| {
-        let target = directive.split(['=', '[']).next().unwrap_or_default();
-        target == audit::TARGET
-    });
-    if names_audit {
-        filter.to_owned()
-    } else {
-        format!("{filter},{}=info", audit::TARGET)
     }
 }
 
@@ -128,6 +111,7 @@ pub(crate) fn service(config: &Config, trust: CaCertificates, store: Arc<dyn Job
             stall_timeout: config.transfer_stall_timeout,
             memory_bytes: config.transfer_memory,
             allowed_file_roots: config.rules.allowed_file_roots.clone(),
+            allowed_endpoints: config.rules.allowed_endpoints.clone(),
             ca_certificates: trust,
             ambient: config.ambient.clone(),
         })),
@@ -271,27 +255,6 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn audit_lines_pass_every_filter_that_does_not_name_them() {
-        for (filter, expected) in [
-            ("info", "info,audit=info"),
-            ("off", "off,audit=info"),
-            ("adapters=debug,warn", "adapters=debug,warn,audit=info"),
-            ("auditor=debug", "auditor=debug,audit=info"),
-            ("info,audit=off", "info,audit=off"),
-            ("audit", "audit"),
-            ("warn,audit[x]=off", "warn,audit[x]=off"),
-        ] {
-            assert_eq!(with_audit(filter), expected);
-            assert!(EnvFilter::try_new(expected).is_ok(), "{expected}");
         }
     }
 }

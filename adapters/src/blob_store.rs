@@ -30,7 +30,9 @@ mod leftovers;
 mod local;
 mod mark;
 mod movement;
+mod network;
 mod parts;
+mod redaction;
 mod retry;
 mod s3;
 #[cfg(test)]
@@ -46,7 +48,7 @@ use async_trait::async_trait;
 use domain::{
     artifact::{Expected, ObjectKey},
     ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved, UploadJournal},
-    request::Store,
+    request::{AllowedEndpoints, Store},
 };
 
 use self::{
@@ -56,6 +58,7 @@ use self::{
     file::Directory,
     halting::unless_halted,
     local::Source,
+    network::Network,
     s3::S3Connections,
 };
 
@@ -76,6 +79,8 @@ pub struct TransferSettings {
     pub memory_bytes: u64,
     /// The directories below which `FILE` destinations may lie. None: there are no such destinations.
     pub allowed_file_roots: Vec<PathBuf>,
+    /// The hosts that destinations may be at.
+    pub allowed_endpoints: AllowedEndpoints,
     /// CAs of stores, in addition to the system's.
     pub ca_certificates: CaCertificates,
     /// What may be done with the agent's own credentials. None: nothing.
@@ -89,6 +94,7 @@ impl Default for TransferSettings {
             stall_timeout: Duration::from_secs(5 * 60),
             memory_bytes: 32 * 1024 * 1024,
             allowed_file_roots: Vec::new(),
+            allowed_endpoints: AllowedEndpoints::default(),
             ca_certificates: CaCertificates::default(),
             ambient: None,
         }
@@ -116,13 +122,14 @@ pub struct ObjectBlobStore {
     allowed_file_roots: Vec<PathBuf>,
     budget: Arc<Budget>,
     s3: S3Connections,
-    trust: CaCertificates,
+    network: Network,
 }
 
 impl ObjectBlobStore {
     /// A store of these settings, with a memory budget that all its transfers share.
     #[must_use]
     pub fn new(settings: TransferSettings) -> Self {
+        let network = Network::new(settings.ca_certificates, settings.allowed_endpoints);
         Self {
             limits: Limits {
                 retry: settings.retry_timeout,
@@ -131,8 +138,8 @@ impl ObjectBlobStore {
             },
             allowed_file_roots: settings.allowed_file_roots,
             budget: Arc::new(Budget::new(settings.memory_bytes)),
-            s3: S3Connections::new(settings.ca_certificates.clone(), settings.ambient),
-            trust: settings.ca_certificates,
+            s3: S3Connections::new(network.clone(), settings.ambient),
+            network,
         }
     }
 
@@ -147,9 +154,9 @@ impl ObjectBlobStore {
     async fn open(&self, store: &Store) -> Result<Place, Failure> {
         Ok(match store {
             Store::S3(s3) => Place::Bucket(self.s3.connect(s3, self.limits).await?),
-            Store::Swift(swift) => Place::Bucket(swift::connect(swift, self.limits, &self.trust).await?),
-            Store::Gcs(gcs) => Place::Bucket(gcs::connect(gcs, self.limits, &self.trust).await?),
-            Store::Azure(azure) => Place::Bucket(azure::connect(azure, self.limits, &self.trust).await?),
+            Store::Swift(swift) => Place::Bucket(swift::connect(swift, self.limits, &self.network).await?),
+            Store::Gcs(gcs) => Place::Bucket(gcs::connect(gcs, self.limits, &self.network).await?),
+            Store::Azure(azure) => Place::Bucket(azure::connect(azure, self.limits, &self.network).await?),
             Store::File(file) => Place::Directory(Directory::open(file, &self.allowed_file_roots, self.limits).await?),
         })
     }
@@ -215,7 +222,7 @@ enum Place {
 impl BlobStore for ObjectBlobStore {
     async fn find(&self, store: &Store, key: &ObjectKey) -> Result<Option<u64>, BlobStoreError> {
         let found = self.look_up(store, key).await;
-        found.map_err(|failure| failure.told_of(Action::LookUp, store, key))
+        found.map_err(|failure| failure.told_of(Action::LookUp, store, key, self.s3.own_secrets()))
     }
 
     async fn upload(
@@ -230,12 +237,12 @@ impl BlobStore for ObjectBlobStore {
         let stored = self
             .send(store, key, (source, size_bytes), journal.as_ref(), halt)
             .await;
-        stored.map_err(|failure| failure.told_of(Action::Upload, store, key))
+        stored.map_err(|failure| failure.told_of(Action::Upload, store, key, self.s3.own_secrets()))
     }
 
     async fn discard_upload(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), BlobStoreError> {
         let discarded = self.clean_up(store, key, known).await;
-        discarded.map_err(|failure| failure.told_of(Action::Discard, store, key))
+        discarded.map_err(|failure| failure.told_of(Action::Discard, store, key, self.s3.own_secrets()))
     }
 
     async fn download(
@@ -247,6 +254,6 @@ impl BlobStore for ObjectBlobStore {
         halt: &Halt,
     ) -> Result<Moved, BlobStoreError> {
         let fetched = unless_halted(halt, self.fetch(store, key, target, expected)).await;
-        fetched.map_err(|failure| failure.told_of(Action::Download, store, key))
+        fetched.map_err(|failure| failure.told_of(Action::Download, store, key, self.s3.own_secrets()))
     }
 }

@@ -21,7 +21,7 @@ use adapters::{
 use domain::{
     artifact::NamePattern,
     ports::JobStore,
-    request::RequestRules,
+    request::{AllowedEndpoints, RequestRules},
     script::{ArgumentStyle, Directories, ScriptSettings},
     secret::Secret,
     service::{JobService, Ports, QueueLimits, ServiceSettings},
@@ -117,6 +117,7 @@ fn rules() -> RequestRules {
     RequestRules {
         default_s3_endpoint: None,
         ambient_buckets: None,
+        allowed_endpoints: AllowedEndpoints::default(),
         allowed_file_roots: Vec::new(),
         skip_storage: false,
         name_pattern: NamePattern::default(),

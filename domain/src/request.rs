@@ -1,5 +1,6 @@
 //! A checked request: once it is a [`JobRequest`], nobody needs to look again.
 
+mod allowed;
 mod check;
 mod destination;
 mod draft;
@@ -9,12 +10,13 @@ mod parameters;
 
 use std::path::PathBuf;
 
+pub use allowed::{AllowedEndpoints, Refusal, Resolution};
 pub use destination::{
     AzureCredential, AzureStore, Destination, DestinationEcho, FileStore, GcsStore, S3Addressing, S3Checksum,
     S3Credentials, S3Encryption, S3Store, ServiceAccount, Store, SwiftStore,
 };
 pub use draft::{DestinationDraft, Draft, ServiceAccountDraft, ServiceDraft};
-pub use endpoint::complete as complete_endpoint;
+pub use endpoint::{complete as complete_endpoint, host_and_port};
 pub use faults::{Fault, Faults};
 pub use parameters::{MAX_PARAMETER_BYTES, Parameter, RefusedNames, refusal_of_name, refused_names};
 
@@ -126,6 +128,8 @@ pub struct RequestRules {
     /// The buckets that requests without keys may use with the agent's own credentials; none:
     /// the operator does not allow that for any.
     pub ambient_buckets: Option<Vec<String>>,
+    /// The hosts that requests may have the agent speak to.
+    pub allowed_endpoints: AllowedEndpoints,
     /// The directories that `FILE` destinations may lie in; empty: the type is refused.
     pub allowed_file_roots: Vec<PathBuf>,
     /// The scripts move the bytes, whatever the request says.

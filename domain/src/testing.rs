@@ -27,7 +27,7 @@ use crate::{
         BackupQuery, Clock, Halt, JobFuture, JobStore, JobStoreError, PreparedRestore, RestoreDirectory, ScriptError,
         ScriptOutcome, ScriptRunner, Spawner,
     },
-    request::{DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceDraft},
+    request::{AllowedEndpoints, DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceDraft},
     script::ScriptCall,
     secret::Secret,
 };
@@ -297,6 +297,7 @@ pub fn open_rules() -> RequestRules {
     RequestRules {
         default_s3_endpoint: None,
         ambient_buckets: None,
+        allowed_endpoints: AllowedEndpoints::default(),
         allowed_file_roots: vec!["/".into()],
         skip_storage: false,
         name_pattern: NamePattern::default(),

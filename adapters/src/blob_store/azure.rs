@@ -26,12 +26,13 @@ use super::{
     failure::Failure,
     local::blocking,
     movement::Stall,
+    network::Network,
     parts::PartRules,
-    trust::CaCertificates,
+    redaction::Redaction,
 };
 
 /// Makes a client for the container.
-pub(super) async fn connect(store: &AzureStore, limits: Limits, trust: &CaCertificates) -> Result<Bucket, Failure> {
+pub(super) async fn connect(store: &AzureStore, limits: Limits, network: &Network) -> Result<Bucket, Failure> {
     let url = match &store.endpoint {
         Some(endpoint) => endpoint.clone(),
         None => format!("https://{}.blob.core.windows.net", store.account),
@@ -43,8 +44,9 @@ pub(super) async fn connect(store: &AzureStore, limits: Limits, trust: &CaCertif
         account: store.account.clone(),
     };
     let endpoint = url.clone();
-    let trust = trust.clone();
-    let connector = blocking(move || Connector::new(&endpoint, limits.answer, &trust)).await?;
+    let network = network.clone();
+    let redaction = Redaction::of(store.credential.secrets());
+    let connector = blocking(move || Connector::new(&endpoint, limits.answer, &network, redaction)).await?;
     let connector = connector.on(Condition::Azure(signature));
     let objects = MicrosoftAzureBuilder::new()
         .with_account(&store.account)

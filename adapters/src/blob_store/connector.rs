@@ -15,8 +15,13 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
+use domain::{request::Resolution, secret::Secret};
 use futures_util::StreamExt;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::{
+    HeaderMap, Uri,
+    body::{Body, Frame, SizeHint},
+};
+use hyper_util::client::proxy::matcher::Matcher;
 use object_store::{
     ClientOptions,
     client::{
@@ -31,7 +36,8 @@ use super::{
     condition::{Condition, completes},
     fault::{Answer, ConnectionFault, Fault},
     movement::Movement,
-    trust::CaCertificates,
+    network::{Forbidden, Guard, Network, has_proxies},
+    redaction::Redaction,
 };
 
 /// Bodies are given to the connection in pieces of this size, so that their movement can be seen.
@@ -46,11 +52,23 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// A store may need this many times as long to put the parts of an object together.
 const COMPLETION_FACTOR: u32 = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers of requests whose values let one in for a while.
+const TOKENS: [&str; 4] = [
+    "authorization",
+    "x-auth-token",
+    "x-amz-security-token",
+    "x-aws-ec2-metadata-token",
+];
 
 /// Hands one HTTP client to `object_store`, whose own options are not used.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
-    client: reqwest::Client,
+    /// Its connections lead to where the guard allows it.
+    direct: reqwest::Client,
+    /// The same by way of the environment's proxies, if there are any.
+    proxied: Option<(Arc<Matcher>, reqwest::Client)>,
+    guard: Guard,
+    redaction: Redaction,
     answer_timeout: Duration,
     /// What is asked of requests that make an object.
     condition: Condition,
@@ -60,27 +78,47 @@ pub(super) struct Connector {
 
 impl Connector {
     /// A client for this endpoint. Reads the system's certificates, so it blocks.
-    pub(super) fn new(endpoint: &Url, answer_timeout: Duration, trust: &CaCertificates) -> Result<Self, Fault> {
+    ///
+    /// What the store says is shown without the secrets of `redaction`, and without the tokens of requests.
+    pub(super) fn new(
+        endpoint: &Url,
+        answer_timeout: Duration,
+        network: &Network,
+        redaction: Redaction,
+    ) -> Result<Self, Fault> {
         // The HTTP client panics without a provider. If the program has chosen one, that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = reqwest::Client::builder()
-            .user_agent(concat!("osb-backup-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A signature is for one host; and whoever redirects must not choose where backups go.
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only();
-        if endpoint.scheme() == "http" {
-            // Without this a machine that has no certificates could not use plain HTTP either.
-            client = client.tls_certs_only([]);
+        let client = || {
+            let client = reqwest::Client::builder()
+                .user_agent(concat!("osb-backup-agent/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+                // A signature is for one host; and whoever redirects must not choose where backups go.
+                .redirect(reqwest::redirect::Policy::none())
+                .http1_only();
+            if endpoint.scheme() == "http" {
+                // Without this a machine that has no certificates could not use plain HTTP either.
+                client.tls_certs_only([])
+            } else {
+                client.tls_certs_merge(network.trust.all())
+            }
+        };
+        let made = |client: reqwest::ClientBuilder| {
+            let client = client.build();
+            client.map_err(|error| Fault::of_connection(error, &redaction))
+        };
+        let guard = network.guard(endpoint);
+        let direct = made(client().no_proxy().dns_resolver(guard.clone()))?;
+        // This one looks up no names but those of proxies.
+        let proxied = if has_proxies() && !is_near(endpoint) {
+            Some((Arc::new(Matcher::from_env()), made(client())?))
         } else {
-            client = client.tls_certs_merge(trust.all());
-        }
-        if is_near(endpoint) {
-            client = client.no_proxy();
-        }
-        let client = client.build().map_err(Fault::of_connection)?;
+            None
+        };
         Ok(Self {
-            client,
+            direct,
+            proxied,
+            guard,
+            redaction,
             answer_timeout,
             condition: Condition::None,
             transfer: Arc::default(),
@@ -101,6 +139,15 @@ impl Connector {
     pub(super) fn client(&self) -> HttpClient {
         HttpClient::new(self.clone())
     }
+}
+
+/// What lets a request in, and others with it: no answer may show that.
+fn tokens(headers: &HeaderMap) -> Vec<Secret> {
+    let values = TOKENS.iter().filter_map(|name| headers.get(*name)?.to_str().ok());
+    // A signature is good for its one request only.
+    let lasting = values.filter(|value| !value.starts_with("AWS4-") && !value.starts_with("SharedKey "));
+    let bare = lasting.map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
+    bare.map(Secret::new).collect()
 }
 
 /// Whether it is this machine, or on its link, as the credentials services of clouds are. A proxy could
@@ -128,6 +175,8 @@ impl HttpService for Connector {
         let (head, body) = request.into_parts();
         let length = body.content_length() as u64;
         let url = Url::parse(&head.uri.to_string()).map_err(|error| request_fault(&error))?;
+        let client = self.client_for(&head.uri, &url)?;
+        let redaction = self.redaction.and(tokens(&head.headers));
 
         let mut request = reqwest::Request::new(head.method.clone(), url);
         *request.headers_mut() = head.headers;
@@ -141,20 +190,36 @@ impl HttpService for Connector {
         let held_bytes = length.min(MOST_HELD_BYTES);
         let silence = patience + Duration::from_secs(held_bytes / LEAST_BYTES_PER_SECOND);
         let answer = tokio::select! {
-            answer = self.client.execute(request) => answer.map_err(|error| failed(Fault::of_connection(error)))?,
+            answer = client.execute(request) => {
+                answer.map_err(|error| failed(Fault::of_connection(error, &redaction)))?
+            }
             () = movement.ceases_for(silence) => return Err(silent(silence)),
         };
-        self.judge(head.method, answer, patience).await
+        self.judge(head.method, answer, patience, redaction).await
     }
 }
 
 impl Connector {
+    /// The client that leads to a URL; none if it must not be asked for.
+    fn client_for(&self, uri: &Uri, url: &Url) -> Result<&reqwest::Client, HttpError> {
+        let proxied = self.proxied.as_ref();
+        let proxied = proxied.filter(|(proxies, _)| proxies.intercept(uri).is_some());
+        let (client, resolution) = match proxied {
+            Some((_, client)) => (client, Resolution::ByProxy),
+            None => (&self.direct, Resolution::Own),
+        };
+        let forbidden = |error: Forbidden| failed(Fault::forbidden(&error));
+        self.guard.judge(url, resolution).map_err(forbidden)?;
+        Ok(client)
+    }
+
     /// Passes an answer on, or makes an error of it.
     async fn judge(
         &self,
         method: Method,
         answer: reqwest::Response,
         patience: Duration,
+        redaction: Redaction,
     ) -> Result<HttpResponse, HttpError> {
         let status = answer.status();
         let region = answer.headers().get("x-amz-bucket-region");
@@ -163,7 +228,7 @@ impl Connector {
         let code = code.and_then(|code| code.to_str().ok()).map(str::to_owned);
         let retry_after = answer.headers().get(RETRY_AFTER).cloned();
         let (head, body) = hyper::Response::from(answer).into_parts();
-        let body = HttpResponseBody::new(Incoming(body));
+        let body = HttpResponseBody::new(Incoming(body, redaction.clone()));
 
         let is_fine = status.is_success() || status == StatusCode::NOT_MODIFIED;
         if is_fine && method != Method::POST {
@@ -173,8 +238,9 @@ impl Connector {
         let text = String::from_utf8_lossy(&body);
         // The completion of an upload may fail after its status was sent, and then says so in the body.
         if !is_fine || text.contains("<Error>") {
-            let answer = Answer::new(status.as_u16(), region.as_deref(), &text);
-            let answer = answer.with_code(code.as_deref()).with_retry_after(retry_after.as_ref());
+            let answer = Answer::read(status.as_u16(), region.as_deref(), &text, &redaction)
+                .with_code(code.as_deref(), &redaction)
+                .with_retry_after(retry_after.as_ref());
             return Err(failed(Fault::Answer(answer)));
         }
         whole.map(|()| HttpResponse::from_parts(head, body.into()))
@@ -272,7 +338,7 @@ impl Body for MovingBody {
 }
 
 /// An answer's body, whose errors are faults.
-struct Incoming(reqwest::Body);
+struct Incoming(reqwest::Body, Redaction);
 
 impl Body for Incoming {
     type Data = Bytes;
@@ -283,7 +349,7 @@ impl Body for Incoming {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         let frame = ready!(Pin::new(&mut self.0).poll_frame(context));
-        Poll::Ready(frame.map(|frame| frame.map_err(|error| failed(Fault::of_connection(error)))))
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| failed(Fault::of_connection(error, &self.1)))))
     }
 
     fn is_end_stream(&self) -> bool {

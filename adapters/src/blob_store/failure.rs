@@ -4,16 +4,15 @@ mod hint;
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Reverse, fmt, io, path::Path, time::Duration};
+use std::{fmt, io, path::Path, time::Duration};
 
-use domain::{artifact::ObjectKey, ports::BlobStoreError, request::Store, secret::Secret};
+use domain::{artifact::ObjectKey, ports::BlobStoreError, request::Store};
 use reqwest::StatusCode;
 
-use super::fault::{Answer, ConnectionFault, Fault, shown};
-
-/// Shorter ones are parts of ordinary words, and would make a text unreadable; no store gives out
-/// keys of that length.
-const SHORTEST_SECRET_BYTES: usize = 8;
+use super::{
+    fault::{Answer, ConnectionFault, Fault},
+    redaction::Redaction,
+};
 
 /// Codes of answers that another try may change, whatever their status is.
 const TRANSIENT_CODES: [&str; 9] = [
@@ -78,6 +77,8 @@ enum Cause {
     Directory(String),
     /// A file of this machine.
     Local(String),
+    /// An answer that was not understood. What is said of it may quote it: for [`Failure::told_of`] alone.
+    Senseless(String),
     /// Anything that no other try would change.
     Strange(String),
 }
@@ -113,10 +114,7 @@ impl From<object_store::Error> for Failure {
     fn from(error: object_store::Error) -> Self {
         match Fault::in_chain(&error) {
             Some(fault) => fault.clone().into(),
-            None => Self::strange(format!(
-                "the store's answer makes no sense ({})",
-                shown(&error.to_string())
-            )),
+            None => Cause::Senseless(error.to_string()).into(),
         }
     }
 }
@@ -257,6 +255,7 @@ impl Failure {
                 | ConnectionFault::Silence
                 | ConnectionFault::Broken => Class::Transient,
                 ConnectionFault::Certificate | ConnectionFault::Tls => Class::Unavailable,
+                ConnectionFault::Forbidden => Class::Denied,
                 ConnectionFault::Request => Class::Other,
             },
             Cause::Unsteady(_) => Class::Transient,
@@ -266,11 +265,17 @@ impl Failure {
             Cause::Directory(_) | Cause::Stalled(_) => Class::Unavailable,
             Cause::Local(_) => Class::Local,
             Cause::Changed | Cause::Unexpected(_) | Cause::Halted | Cause::Strange(_) => Class::Other,
+            Cause::Senseless(_) => Class::Other,
         }
     }
 
-    /// The whole message.
-    pub(super) fn told_of(self, action: Action, store: &Store, key: &ObjectKey) -> BlobStoreError {
+    /// Whether the way led to where it may not.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(&self.cause, Cause::Fault(fault) if fault.is_forbidden())
+    }
+
+    /// The whole message, without the secrets of the store and those of `own`.
+    pub(super) fn told_of(self, action: Action, store: &Store, key: &ObjectKey, own: &Redaction) -> BlobStoreError {
         let (what, preposition) = match action {
             Action::LookUp => ("look-up", "in"),
             Action::Upload => ("upload", "to"),
@@ -278,6 +283,10 @@ impl Failure {
             Action::Download => ("download", "from"),
         };
         let mut text = format!("{what} of {:?} {preposition} {store}: {self}", key.as_str());
+        let redaction = Redaction::of(store.secrets());
+        if let Cause::Senseless(detail) = &self.cause {
+            text += &format!(" ({})", redaction.shown(&own.clean(detail)));
+        }
         if let Some(after) = self.given_up_after {
             text += &format!("; given up after {:.1} s without progress", after.as_secs_f32());
         }
@@ -287,14 +296,8 @@ impl Failure {
             text += "; ";
             text += &hint;
         }
-        // No store should repeat them, but its message is its own. A secret may be part of another.
-        let mut secrets = store.secrets();
-        secrets.sort_by_key(|secret| Reverse(secret.expose().len()));
-        for secret in secrets.iter().map(Secret::expose) {
-            if secret.len() >= SHORTEST_SECRET_BYTES {
-                text = text.replace(secret, "<redacted>");
-            }
-        }
+        // No store should repeat them, but its message is its own.
+        let text = redaction.clean(&own.clean(&text));
         match self.class() {
             Class::Transient | Class::Unavailable => BlobStoreError::Unavailable(text),
             Class::Missing => BlobStoreError::NotFound(text),
@@ -329,6 +332,7 @@ impl fmt::Display for Failure {
             }
             Cause::Fault(Fault::Connection { kind, text }) => {
                 let what = match kind {
+                    ConnectionFault::Forbidden => return write!(f, "no connection was tried: {text}"),
                     ConnectionFault::Name | ConnectionFault::Refused | ConnectionFault::Connect => "no connection",
                     ConnectionFault::Certificate | ConnectionFault::Tls => "no secure connection",
                     ConnectionFault::Silence => "no answer",
@@ -340,6 +344,7 @@ impl fmt::Display for Failure {
             Cause::Taken => f.write_str("the name was taken meanwhile; what is there was not replaced"),
             Cause::Changed => f.write_str("the object changed while it was read; begin again"),
             Cause::Halted => f.write_str("it was told to stop"),
+            Cause::Senseless(_) => f.write_str("the store's answer makes no sense"),
             Cause::Stalled(after) => write!(
                 f,
                 "no byte was moved for {} (transfer_stall_timeout); check the network, the store's health and load, \

@@ -8,8 +8,7 @@ use std::{error::Error, fmt, io, time::Duration};
 use reqwest::header::HeaderValue;
 use rustls::AlertDescription;
 
-/// More of an error's code or message is not shown.
-const MAX_SHOWN_CHARS: usize = 200;
+use super::{network::Forbidden, redaction::Redaction};
 
 /// Why a request came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +37,8 @@ pub(super) enum Fault {
 /// Where a connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionFault {
+    /// The host, or its address, is none that the operator allows.
+    Forbidden,
     /// The host's name has no address.
     Name,
     /// Nobody listens.
@@ -83,20 +84,29 @@ impl fmt::Display for Answer {
 
 impl Answer {
     /// Reads what may be shown out of an error body, which may be anything.
-    pub(super) fn new(status: u16, region_header: Option<&str>, body: &str) -> Self {
+    pub(super) fn read(status: u16, region_header: Option<&str>, body: &str, redaction: &Redaction) -> Self {
         let region = region_header.map(str::to_owned).or_else(|| element(body, "Region"));
         let (code, message) = if body.contains('<') {
             (element(body, "Code"), element(body, "Message"))
         } else {
             without_markup(body)
         };
+        let shown = |text: Option<String>| text.map(|text| redaction.shown(&text)).filter(|text| !text.is_empty());
         Self {
             status,
-            code,
-            message,
-            region: region.filter(|region| is_region(region)),
+            code: shown(code),
+            message: shown(message),
+            region: region
+                .map(|region| redaction.clean(&region))
+                .filter(|region| is_region(region)),
             retry_after: None,
         }
+    }
+
+    /// The same of a store that knows no secrets.
+    #[cfg(test)]
+    pub(super) fn new(status: u16, region_header: Option<&str>, body: &str) -> Self {
+        Self::read(status, region_header, body, &Redaction::default())
     }
 
     /// With what its `Retry-After` says, which only those that are asked too much mean. Of its two
@@ -112,8 +122,9 @@ impl Answer {
 
 impl Answer {
     /// The same with the code that a header tells, as an answer to a HEAD has no body.
-    pub(super) fn with_code(mut self, header: Option<&str>) -> Self {
-        self.code = self.code.or_else(|| header.map(shown).filter(|code| !code.is_empty()));
+    pub(super) fn with_code(mut self, header: Option<&str>, redaction: &Redaction) -> Self {
+        let code = header.map(|code| redaction.shown(code));
+        self.code = self.code.or(code.filter(|code| !code.is_empty()));
         self
     }
 }
@@ -134,12 +145,25 @@ impl Fault {
 
     /// What `reqwest` says about a request without an answer; the URL is left out, as it may hold an
     /// upload's id.
-    pub(super) fn of_connection(error: reqwest::Error) -> Self {
+    pub(super) fn of_connection(error: reqwest::Error, redaction: &Redaction) -> Self {
         let error = error.without_url();
         let text = chain(&error).last().map(ToString::to_string).unwrap_or_default();
         Self::Connection {
             kind: ConnectionFault::of(&error),
-            text: shown(&text),
+            text: redaction.shown(&text),
+        }
+    }
+
+    pub(super) fn is_forbidden(&self) -> bool {
+        let forbidden = ConnectionFault::Forbidden;
+        matches!(self, Self::Connection { kind, .. } if *kind == forbidden)
+    }
+
+    /// No connection was tried.
+    pub(super) fn forbidden(error: &Forbidden) -> Self {
+        Self::Connection {
+            kind: ConnectionFault::Forbidden,
+            text: error.to_string(),
         }
     }
 }
@@ -163,6 +187,10 @@ impl ConnectionFault {
     fn of(error: &reqwest::Error) -> Self {
         if error.is_builder() {
             return Self::Request;
+        }
+        // It stands behind what else is said of names.
+        if chain(error).any(|cause| cause.is::<Forbidden>()) {
+            return Self::Forbidden;
         }
         for cause in chain(error) {
             match cause.downcast_ref() {
@@ -204,7 +232,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-/// The text of the first element of that name, fit to be shown.
+/// The text of the first element of that name.
 ///
 /// This is no XML parser, and need not be: what it reads is only shown, and its input may be cut off.
 pub(super) fn element(xml: &str, name: &str) -> Option<String> {
@@ -219,13 +247,13 @@ pub(super) fn element(xml: &str, name: &str) -> Option<String> {
     ]
     .into_iter()
     .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain));
-    Some(shown(&text)).filter(|text| !text.is_empty())
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// What an error body says that is no XML: Keystone's are JSON, some of Swift's plain text. (Pages for
 /// browsers say no more than the status does.)
 fn without_markup(body: &str) -> (Option<String>, Option<String>) {
-    let said = |text: &str| Some(shown(&text.replace(['\r', '\n'], " "))).filter(|text| !text.is_empty());
+    let said = |text: &str| Some(text.replace(['\r', '\n'], " "));
     match serde_json::from_str::<serde_json::Value>(body) {
         Ok(json) => {
             let member = |name: &str| said(json.get("error")?.get(name)?.as_str()?);
@@ -236,12 +264,6 @@ fn without_markup(body: &str) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Text of others, fit to be shown: short, and without control characters.
-pub(super) fn shown(text: &str) -> String {
-    let visible: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN_CHARS).collect();
-    visible.trim().to_owned()
-}
-
 /// Whether this can be a region's name; it goes into headers and host names.
 pub(super) fn is_region(text: &str) -> bool {
     let region_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -250,6 +272,8 @@ pub(super) fn is_region(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use domain::secret::Secret;
+
     use super::*;
 
     #[test]
@@ -309,9 +333,27 @@ mod tests {
     #[test]
     fn what_is_shown_is_short_and_has_no_control_characters() {
         let long = "ä\u{1b}[31m\r\n".repeat(100);
-        let text = shown(&long);
-        assert!(text.chars().count() <= MAX_SHOWN_CHARS);
+        let text = Redaction::default().shown(&long);
+        assert!(text.chars().count() <= 200);
         assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
+    }
+
+    #[test]
+    fn no_part_of_an_answer_shows_a_secret_not_even_the_region() {
+        let redaction = Redaction::of([Secret::new("secret-1234567"), Secret::new("a&b<c>\"d'")]);
+        let filler = "x".repeat(195);
+        for body in [
+            "<Error><Code>secret-1234567</Code><Message>secret-1234567</Message><Region>secret-1234567</Region></Error>",
+            &format!("<Code>a</Code><Message>{filler}secret-1234567</Message>"),
+            "<Message>a&amp;b&lt;c&gt;&quot;d&apos;</Message>",
+            "{\"error\": {\"title\": \"secret-1234567\", \"message\": \"a&b<c>\\\"d'\"}}",
+            &format!("{filler}secret-1234567"),
+        ] {
+            let answer = Answer::read(403, Some("secret-1234567"), body, &redaction);
+            let answer = answer.with_code(Some("secret-1234567"), &redaction);
+            let text = format!("{answer:?}");
+            assert!(!text.contains("secr") && !text.contains("a&b"), "{body}: {text}");
+        }
     }
 
     #[test]
@@ -336,7 +378,7 @@ mod tests {
             ("", Some("\t"), "404"),
             ("", None, "404"),
         ] {
-            let answer = Answer::new(404, None, body).with_code(header);
+            let answer = Answer::new(404, None, body).with_code(header, &Redaction::default());
             assert_eq!(answer.to_string(), shown, "{header:?}");
         }
     }

@@ -3,7 +3,7 @@
 use domain::request::AzureCredential;
 use reqwest::header::HeaderValue;
 
-use super::{azure, fault, parts::PartRules, s3};
+use super::{azure, fault, parts::PartRules, redaction::Redaction, s3};
 
 pub use super::swift::fuzzing as swift;
 
@@ -36,8 +36,9 @@ pub struct Refusal {
 #[must_use]
 pub fn refusal(status: u16, region: Option<&str>, code: Option<&str>, retry_after: &[u8], body: &str) -> Refusal {
     let retry_after = HeaderValue::from_bytes(retry_after).ok();
-    let answer = fault::Answer::new(status, region, body)
-        .with_code(code)
+    let redaction = Redaction::default();
+    let answer = fault::Answer::read(status, region, body, &redaction)
+        .with_code(code, &redaction)
         .with_retry_after(retry_after.as_ref());
     Refusal {
         shown: answer.to_string(),

@@ -21,22 +21,24 @@ use super::{
     failure::Failure,
     local::blocking,
     movement::Stall,
+    network::Network,
     parts::PartRules,
-    trust::CaCertificates,
+    redaction::Redaction,
 };
 
 /// Where Google is.
 const DEFAULT: &str = "https://storage.googleapis.com";
 
 /// Makes a client for the bucket.
-pub(super) async fn connect(store: &GcsStore, limits: Limits, trust: &CaCertificates) -> Result<Bucket, Failure> {
+pub(super) async fn connect(store: &GcsStore, limits: Limits, network: &Network) -> Result<Bucket, Failure> {
     let bad = |why: &dyn fmt::Display| Failure::strange(format!("the endpoint is no address: {why}"));
     let base = store.endpoint.as_deref().unwrap_or(DEFAULT);
     let mut url = Url::parse(base).map_err(|error| bad(&error))?;
     let base = url.as_str().trim_end_matches('/').to_owned();
     let endpoint = url.clone();
-    let trust = trust.clone();
-    let connector = blocking(move || Connector::new(&endpoint, limits.answer, &trust)).await?;
+    let network = network.clone();
+    let redaction = Redaction::of(store.service_account.secrets());
+    let connector = blocking(move || Connector::new(&endpoint, limits.answer, &network, redaction)).await?;
     let connector = connector.on(Condition::Gcs);
     let objects = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&store.bucket)
@@ -109,7 +111,7 @@ mod tests {
                 },
                 prefix: String::new(),
             };
-            let text = connect(&store, limits, &CaCertificates::default())
+            let text = connect(&store, limits, &Network::default())
                 .await
                 .unwrap_err()
                 .to_string();

@@ -40,9 +40,10 @@ use super::{
     fault::is_region,
     local::blocking,
     movement::Stall,
+    network::Network,
     parts::PartRules,
+    redaction::Redaction,
     retry::Patience,
-    trust::CaCertificates,
 };
 
 /// What connections to all buckets share.
@@ -50,16 +51,21 @@ use super::{
 pub(super) struct S3Connections {
     regions: Regions,
     ambient: Ambient,
-    trust: CaCertificates,
+    network: Network,
 }
 
 impl S3Connections {
-    pub(super) fn new(trust: CaCertificates, ambient: Option<AmbientCredentials>) -> Self {
+    pub(super) fn new(network: Network, ambient: Option<AmbientCredentials>) -> Self {
         Self {
             regions: Regions::default(),
             ambient: Ambient::new(ambient),
-            trust,
+            network,
         }
+    }
+
+    /// Those of the agent itself that do not change.
+    pub(super) fn own_secrets(&self) -> &Redaction {
+        self.ambient.secrets()
     }
 
     /// Makes a client for the bucket, and looks its region up if the request named none.
@@ -69,8 +75,12 @@ impl S3Connections {
         }
         let credentials = self.credentials(store, limits).await?;
         let endpoint = bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))?;
-        let trust = self.trust.clone();
-        let connector = blocking(move || Connector::new(&endpoint, limits.answer, &trust)).await?;
+        let network = self.network.clone();
+        let redaction = match &store.credentials {
+            S3Credentials::Keys { .. } => Redaction::of(store.credentials.secrets().into_iter().cloned()),
+            S3Credentials::Ambient => self.ambient.secrets().clone(),
+        };
+        let connector = blocking(move || Connector::new(&endpoint, limits.answer, &network, redaction)).await?;
 
         // A role's may be slow to come, and this is the moment to say so if they do not.
         let patience = Patience::new(limits.retry);
@@ -121,7 +131,7 @@ impl S3Connections {
                 let credential = credential(key, secret, token.as_ref())?;
                 Ok(Arc::new(StaticCredentialProvider::new(credential)))
             }
-            S3Credentials::Ambient => self.ambient.provider(&store.bucket, limits.answer, &self.trust).await,
+            S3Credentials::Ambient => self.ambient.provider(&store.bucket, limits.answer, &self.network).await,
         }
     }
 }

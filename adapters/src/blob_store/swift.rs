@@ -45,9 +45,10 @@ use super::{
     failure::Failure,
     local::blocking,
     movement::{Movement, Stall},
+    network::Network,
     parts::PartRules,
+    redaction::Redaction,
     retry::Patience,
-    trust::CaCertificates,
 };
 
 pub(super) use self::info::Bounds;
@@ -61,14 +62,16 @@ const MAX_CONTAINER_BYTES: usize = 256;
 const SEGMENTS_SUFFIX: &str = "_segments";
 
 /// Logs in, again and again if need be, and makes a bucket of the container.
-pub(super) async fn connect(store: &SwiftStore, limits: Limits, trust: &CaCertificates) -> Result<Bucket, Failure> {
+pub(super) async fn connect(store: &SwiftStore, limits: Limits, network: &Network) -> Result<Bucket, Failure> {
     let patience = Patience::new(limits.retry);
-    let swift = patience.retry(|| Swift::connect(store, limits.answer, trust)).await?;
+    let swift = patience.retry(|| Swift::connect(store, limits.answer, network)).await?;
     let bounds = match Patience::new(limits.retry.min(LONGEST_QUESTION))
         .retry(|| swift.limits())
         .await
     {
         Ok(bounds) => bounds,
+        // Only its address shows what the name of the object store hid.
+        Err(failure) if failure.is_forbidden() => return Err(failure),
         Err(failure) => {
             tracing::warn!(
                 cause = failure.summary(),
@@ -123,17 +126,17 @@ impl fmt::Display for Swift {
 impl Swift {
     /// Logs in, and makes a client for the container. `answer_timeout` is how long the servers may be
     /// silent.
-    async fn connect(store: &SwiftStore, answer_timeout: Duration, trust: &CaCertificates) -> Result<Self, Failure> {
+    async fn connect(store: &SwiftStore, answer_timeout: Duration, network: &Network) -> Result<Self, Failure> {
         let container = checked_container(&store.container_name)?;
         let login = Login::new(store)?;
         let url = login.url().clone();
-        let trusted = trust.clone();
-        let authority = blocking(move || Connector::new(&url, answer_timeout, &trusted)).await?;
+        let (by, redaction) = (network.clone(), login.redaction().clone());
+        let authority = blocking(move || Connector::new(&url, answer_timeout, &by, redaction)).await?;
         let grant = login.authenticate(&authority.client(), answer_timeout).await?;
         // Its address, and with it whether certificates and proxies matter, may be another.
         let url = grant.account.url().clone();
-        let trusted = trust.clone();
-        let connector = blocking(move || Connector::new(&url, answer_timeout, &trusted)).await?;
+        let (by, redaction) = (network.clone(), login.redaction().clone());
+        let connector = blocking(move || Connector::new(&url, answer_timeout, &by, redaction)).await?;
         Ok(Self(Arc::new(Inner {
             transfer: Arc::clone(connector.transfer()),
             session: Session::new(login, authority.client(), connector.client(), grant, answer_timeout),
@@ -152,6 +155,11 @@ impl Swift {
     pub(super) async fn limits(&self) -> Result<Bounds, Failure> {
         let ask = || info::ask(&self.0.session);
         Ok(*self.0.bounds.get_or_try_init(ask).await?)
+    }
+
+    /// Takes this session's secrets out of texts.
+    fn redaction(&self) -> &Redaction {
+        self.0.session.redaction()
     }
 
     fn account(&self) -> &Account {

@@ -10,6 +10,7 @@ use domain::secret::Secret;
 use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
+use zeroize::Zeroizing;
 
 use super::{HttpContext, audit, reply};
 
@@ -66,15 +67,18 @@ fn sha256(text: &[u8]) -> Sha256 {
     hash
 }
 
+/// Bytes that are wiped when they go.
+type Wiped = Zeroizing<Vec<u8>>;
+
 /// User and password; the password may hold colons.
-pub(super) fn parse(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(super) fn parse(header: &[u8]) -> Option<(Wiped, Wiped)> {
     let (scheme, encoded) = header.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    let mut username = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let mut username = Zeroizing::new(BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?);
     let colon = username.iter().position(|byte| *byte == b':')?;
-    let password = username.split_off(colon + 1);
+    let password = Zeroizing::new(username.split_off(colon + 1));
     username.pop();
     Some((username, password))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Buf;
 use futures_util::{Stream, StreamExt};
 use warp::http::HeaderMap;
+use zeroize::Zeroizing;
 
 use super::HttpLimits;
 
@@ -21,7 +22,11 @@ pub(super) enum BodyError {
 
 /// The body, chunked or not, whatever its `Content-Type` says. What went wrong is for the handler to
 /// tell, in its turn.
-pub(super) async fn read<S, B>(headers: &HeaderMap, stream: S, limits: HttpLimits) -> Result<Vec<u8>, BodyError>
+pub(super) async fn read<S, B>(
+    headers: &HeaderMap,
+    stream: S,
+    limits: HttpLimits,
+) -> Result<Zeroizing<Vec<u8>>, BodyError>
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
@@ -39,13 +44,13 @@ where
     }
 }
 
-async fn collect<S, B>(stream: S, limit: usize) -> Result<Vec<u8>, BodyError>
+async fn collect<S, B>(stream: S, limit: usize) -> Result<Zeroizing<Vec<u8>>, BodyError>
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
     let mut stream = std::pin::pin!(stream);
-    let mut body = Vec::new();
+    let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = stream.next().await {
         let mut chunk = chunk.map_err(|_| BodyError::Broken)?;
         if body.len() + chunk.remaining() > limit {

@@ -33,5 +33,6 @@ pub fn job_key(kind: JobKind, segment: &str) -> Option<JobKey> {
 /// User and password of an `Authorization` header.
 #[must_use]
 pub fn credentials(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    auth::parse(header)
+    let (user, password) = auth::parse(header)?;
+    Some((user.to_vec(), password.to_vec()))
 }

@@ -13,8 +13,15 @@ use serde_json::value::RawValue;
 use super::bounds;
 
 /// The members of an object, in order, none of them looked into yet.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl fmt::Debug for Members<'_> {
+    /// Shows nothing of the values: any may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} members", self.0.len())
+    }
+}
 
 impl<'a> Members<'a> {
     /// Reads a body.

@@ -21,6 +21,7 @@ use warp::{
     path::FullPath,
     reply::Response,
 };
+use zeroize::Zeroizing;
 
 use super::{
     HttpContext,
@@ -39,7 +40,7 @@ pub(super) struct Call {
     /// What stands in the path for `{id}`, as it is in the URL.
     pub(super) segment: String,
     /// Empty where the operation takes none.
-    pub(super) body: Result<Vec<u8>, BodyError>,
+    pub(super) body: Result<Zeroizing<Vec<u8>>, BodyError>,
     /// The job that it is about, once the handler knows it.
     pub(super) id: Arc<OnceLock<JobId>>,
 }
@@ -146,7 +147,7 @@ impl Routes {
             Found::Nothing => return reply::unknown_path(),
         };
         let body = match operation.takes {
-            Takes::Nothing => Ok(Vec::new()),
+            Takes::Nothing => Ok(Zeroizing::default()),
             Takes::Trigger(_) | Takes::Id => body::read(&head.headers, stream, context.limits).await,
         };
         let call = Call {

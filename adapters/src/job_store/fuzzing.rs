@@ -2,6 +2,7 @@
 
 use domain::job::{Job, JobKey};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{
     record::{self, Form, Record},
@@ -23,7 +24,7 @@ pub struct Key(SealKey);
 
 impl Default for Key {
     fn default() -> Self {
-        Self(SealKey::of([7; 32]).expect("any 32 bytes are a key"))
+        Self(SealKey::of(Zeroizing::new([7; 32])).expect("any 32 bytes are a key"))
     }
 }
 
@@ -68,7 +69,7 @@ impl Key {
             Kind::Finished => record::push_line(&mut whole, header),
             Kind::Open => {
                 let mut header: Value = serde_json::from_slice(header).map_err(|error| error.to_string())?;
-                let request = lines.next().unwrap_or_default().to_vec();
+                let request = Zeroizing::new(lines.next().unwrap_or_default().to_vec());
                 let sealed = self.0.seal(&record::file_name(key), request)?;
                 let members = header.as_object_mut().ok_or("the header is no object")?;
                 members.insert("sealed".to_owned(), sealed.into());
@@ -95,5 +96,5 @@ pub fn file_name(key: &JobKey) -> String {
 /// What a key file holds.
 #[must_use]
 pub fn key_from_hex(text: &str) -> Option<[u8; 32]> {
-    seal::from_hex(text)
+    seal::from_hex(text).map(|key| *key)
 }

@@ -11,6 +11,7 @@ use domain::{
 };
 use ring::digest::{SHA256, digest};
 use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
 
 use super::{
     seal::SealKey,
@@ -23,6 +24,8 @@ use super::{
 type Entry = (chrono::DateTime<chrono::Utc>, JobEvent);
 
 const DIGITS: usize = 8;
+/// More than nearly all requests take.
+const ROOM_FOR_SECRETS: usize = 16 * 1024;
 
 /// What a record is of.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +60,7 @@ pub(super) fn key_of(file_name: &str) -> Option<JobKey> {
 pub(super) fn encode(job: &Job, form: Form<'_>) -> Result<Vec<u8>, String> {
     let sealed = match form {
         Form::Open(key) => {
-            let plain = to_json(&StoredRequest::from(job.request()))?;
+            let plain = to_secret_json(&StoredRequest::from(job.request()))?;
             Some(key.seal(&file_name(&job.key()), plain)?)
         }
         Form::Finished => None,
@@ -175,6 +178,13 @@ fn checksum(json: &[u8]) -> String {
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>, String> {
     serde_json::to_vec(value).map_err(|error| format!("it cannot be put into JSON: {error}"))
+}
+
+/// The same of what holds secrets: it is wiped when it goes, and has room enough not to move before.
+fn to_secret_json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut json = Zeroizing::new(Vec::with_capacity(ROOM_FOR_SECRETS));
+    serde_json::to_writer(&mut *json, value).map_err(|error| format!("it cannot be put into JSON: {error}"))?;
+    Ok(json)
 }
 
 /// Errors of the parser may quote what was parsed, which may be a secret.

@@ -13,14 +13,16 @@ use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom, SystemRandom},
 };
+use zeroize::Zeroizing;
 
 use super::writing::{remove_quietly, sync_directory};
 
 const KEY_BYTES: usize = 32;
 
-/// Encrypts and decrypts what must not lie on the disk as it is.
+/// Encrypts and decrypts what must not lie on the disk as it is. `ring` does not wipe the form in which
+/// it computes with the key.
 pub(super) struct SealKey {
-    bytes: [u8; KEY_BYTES],
+    bytes: Zeroizing<[u8; KEY_BYTES]>,
     key: LessSafeKey,
 }
 
@@ -31,8 +33,9 @@ impl fmt::Debug for SealKey {
 }
 
 impl SealKey {
-    pub(super) fn of(bytes: [u8; KEY_BYTES]) -> Result<Self, String> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| "the key was not taken".to_owned())?;
+    pub(super) fn of(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Result<Self, String> {
+        let key =
+            UnboundKey::new(&CHACHA20_POLY1305, bytes.as_slice()).map_err(|_| "the key was not taken".to_owned())?;
         let key = LessSafeKey::new(key);
         Ok(Self { bytes, key })
     }
@@ -40,7 +43,7 @@ impl SealKey {
     /// The key of the file at `path`; none if there is no such file.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, String> {
         let text = match fs::read(path) {
-            Ok(text) => text,
+            Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 let path = path.display();
@@ -66,8 +69,8 @@ impl SealKey {
 
     /// A new key, which is not in a file yet.
     pub(super) fn random() -> Result<Self, String> {
-        let mut bytes = [0; KEY_BYTES];
-        fill_randomly(&mut bytes)?;
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        fill_randomly(bytes.as_mut_slice())?;
         Self::of(bytes)
     }
 
@@ -83,9 +86,13 @@ impl SealKey {
             .mode(0o600)
             .open(path)
             .map_err(fault)?;
-        let digits: String = self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut digits = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 1));
+        for byte in self.bytes.iter() {
+            digits.extend([byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
+        }
+        digits.push('\n');
         let written = file
-            .write_all(format!("{digits}\n").as_bytes())
+            .write_all(digits.as_bytes())
             .and_then(|()| file.sync_all())
             .and_then(|()| path.parent().map_or(Ok(()), sync_directory));
         // Half a key would stop every later agent.
@@ -98,14 +105,20 @@ impl SealKey {
     }
 
     /// Encrypts `plain` for the record of this `name`; no other record can be opened with it.
-    pub(super) fn seal(&self, name: &str, mut plain: Vec<u8>) -> Result<String, String> {
+    pub(super) fn seal(&self, name: &str, mut plain: Zeroizing<Vec<u8>>) -> Result<String, String> {
         let mut nonce = [0; NONCE_LEN];
         fill_randomly(&mut nonce)?;
+        if plain.capacity() < plain.len() + CHACHA20_POLY1305.tag_len() {
+            // A vector that grows leaves what it held behind.
+            let mut roomier = Zeroizing::new(Vec::with_capacity(plain.len() + CHACHA20_POLY1305.tag_len()));
+            roomier.extend_from_slice(&plain);
+            plain = roomier;
+        }
         self.key
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(name.as_bytes()),
-                &mut plain,
+                &mut *plain,
             )
             .map_err(|_| "the request cannot be encrypted".to_owned())?;
         let mut sealed = nonce.to_vec();
@@ -114,14 +127,16 @@ impl SealKey {
     }
 
     /// Decrypts what was sealed for `name`.
-    pub(super) fn open(&self, name: &str, sealed: &str) -> Result<Vec<u8>, String> {
+    pub(super) fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, String> {
         let broken = || "its secrets cannot be decrypted with the key at hand".to_owned();
         let sealed = STANDARD.decode(sealed).map_err(|_| broken())?;
         let (nonce, cipher) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
-        let mut cipher = cipher.to_vec();
+        let mut cipher = Zeroizing::new(cipher.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let plain = self.key.open_in_place(nonce, Aad::from(name.as_bytes()), &mut cipher);
-        plain.map(|plain| plain.to_vec()).map_err(|_| broken())
+        let length = plain.map_err(|_| broken())?.len();
+        cipher.truncate(length);
+        Ok(cipher)
     }
 }
 
@@ -130,11 +145,11 @@ fn fill_randomly(bytes: &mut [u8]) -> Result<(), String> {
     filled.map_err(|_| "the system gives no random numbers".to_owned())
 }
 
-pub(super) fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
+pub(super) fn from_hex(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
     if text.len() != 2 * KEY_BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    let mut bytes = [0; KEY_BYTES];
+    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     for (index, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
     }

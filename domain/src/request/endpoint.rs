@@ -31,13 +31,26 @@ pub fn complete(text: &str, skip_ssl: bool) -> Result<String, String> {
 
 /// Whether a completed endpoint is on this machine, by its address or by the name `localhost`.
 pub(super) fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(address) => address.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
+    let (host, _) = host_and_port(url);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// The host of a completed endpoint, an IPv6 address in brackets, and the port that is meant.
+#[must_use]
+pub fn host_and_port(url: &str) -> (&str, u16) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let end_of_address = authority.rfind(']').unwrap_or(0);
+    let (host, port) = match authority[end_of_address..].rfind(':') {
+        Some(colon) => (
+            &authority[..end_of_address + colon],
+            &authority[end_of_address + colon + 1..],
+        ),
+        None => (authority, ""),
+    };
+    let usual = if scheme == "http" { 80 } else { 443 };
+    (host, port.parse().unwrap_or(usual))
 }
 
 #[cfg(test)]
@@ -58,6 +71,20 @@ mod tests {
             ("http://example.org/127.0.0.1", false),
         ] {
             assert_eq!(is_loopback(url), is_here, "{url}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_told_apart() {
+        for (url, host, port) in [
+            ("https://s3.example.org", "s3.example.org", 443),
+            ("http://s3.example.org/base:1", "s3.example.org", 80),
+            ("https://s3.example.org:8443/base", "s3.example.org", 8443),
+            ("http://10.1.2.3:9000", "10.1.2.3", 9000),
+            ("http://[::1]", "[::1]", 80),
+            ("https://[fd12::1]:9000/base", "[fd12::1]", 9000),
+        ] {
+            assert_eq!(host_and_port(url), (host, port), "{url}");
         }
     }
 

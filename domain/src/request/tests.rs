@@ -1,3 +1,4 @@
+mod allowed;
 mod s3;
 
 use super::*;

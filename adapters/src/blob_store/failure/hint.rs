@@ -73,6 +73,7 @@ fn hint_for_fault(fault: &Fault, action: Action, words: &Words) -> Option<String
         Fault::Answer(answer) => return hint_for_answer(answer, action, words),
         Fault::Credentials { .. } => OWN_CREDENTIALS,
         Fault::Connection { kind, text } => match kind {
+            ConnectionFault::Forbidden => return Some(format!("check {}", words.address)),
             ConnectionFault::Name => "check the endpoint's host name and this machine's name servers",
             ConnectionFault::Refused | ConnectionFault::Connect => "check the endpoint's host and port, and firewalls",
             ConnectionFault::Certificate => {

@@ -27,7 +27,12 @@ fn bucket() -> Store {
 }
 
 fn told(failure: Failure, action: Action) -> BlobStoreError {
-    failure.told_of(action, &bucket(), &ObjectKey::new("pre/", "x.tar.gz"))
+    failure.told_of(
+        action,
+        &bucket(),
+        &ObjectKey::new("pre/", "x.tar.gz"),
+        &Redaction::default(),
+    )
 }
 
 fn answer(status: u16, code: &str, message: &str) -> Failure {
@@ -66,6 +71,24 @@ fn secrets_that_a_store_repeats_are_not_shown() {
 }
 
 #[test]
+fn what_libraries_quote_of_an_answer_is_shown_without_secrets_and_nowhere_else() {
+    let quoted = format!("{}the-access-key of ours", "x".repeat(170));
+    let error = || object_store::Error::Generic {
+        store: "S3",
+        source: quoted.clone().into(),
+    };
+    let failure = Failure::from(error());
+    assert!(
+        !failure.to_string().contains("xx") && !failure.summary().contains("xx"),
+        "{failure}"
+    );
+    let own = Redaction::of([Secret::new(" of ours")]);
+    let text = failure.told_of(Action::Upload, &bucket(), &ObjectKey::new("", "x"), &own);
+    let text = text.to_string();
+    assert!(text.contains("x<redacted><r") && !text.contains("the-acc"), "{text}");
+}
+
+#[test]
 fn a_text_stays_readable_whatever_short_keys_were_sent() {
     let mut store = bucket();
     if let Store::S3(s3) = &mut store {
@@ -73,7 +96,12 @@ fn a_text_stays_readable_whatever_short_keys_were_sent() {
     }
     let failure = Failure::no_object();
     let text = failure
-        .told_of(Action::Download, &store, &ObjectKey::new("", "x"))
+        .told_of(
+            Action::Download,
+            &store,
+            &ObjectKey::new("", "x"),
+            &Redaction::default(),
+        )
         .to_string();
     assert!(!text.contains("<redacted>"), "{text}");
 }
@@ -157,7 +185,7 @@ fn a_directory_failure_names_the_directory() {
         path: PathBuf::from("/mnt/backups"),
     });
     let failure = Failure::directory("writing the object", &io::Error::from(io::ErrorKind::StorageFull));
-    let error = failure.told_of(Action::Upload, &store, &ObjectKey::new("", "x"));
+    let error = failure.told_of(Action::Upload, &store, &ObjectKey::new("", "x"), &Redaction::default());
     assert_eq!(
         error.to_string(),
         "upload of \"x\" to directory \"/mnt/backups\": writing the object: no storage space; make room there"

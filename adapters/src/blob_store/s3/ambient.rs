@@ -16,11 +16,7 @@ use reqwest::Url;
 use tokio::sync::OnceCell;
 
 use crate::blob_store::{
-    connector::Connector,
-    failure::Failure,
-    fault::{Fault, shown},
-    local::blocking,
-    trust::CaCertificates,
+    connector::Connector, failure::Failure, fault::Fault, local::blocking, network::Network, redaction::Redaction,
 };
 
 /// The variables by which they are found.
@@ -53,15 +49,23 @@ pub struct AmbientCredentials {
 #[derive(Debug)]
 pub(in crate::blob_store) struct Ambient {
     allowed: Option<AmbientCredentials>,
+    secrets: Redaction,
     provider: OnceCell<AwsCredentialProvider>,
 }
 
 impl Ambient {
     pub(in crate::blob_store) fn new(allowed: Option<AmbientCredentials>) -> Self {
         Self {
+            secrets: Redaction::of(allowed.iter().flat_map(AmbientCredentials::secrets)),
             allowed,
             provider: OnceCell::new(),
         }
+    }
+
+    /// The keys of the environment. Those of a role are not here: its secret key is never sent, and what
+    /// is sent of it every connection hides by itself.
+    pub(super) fn secrets(&self) -> &Redaction {
+        &self.secrets
     }
 
     /// The credentials for a bucket. A request that was accepted may be older than what the operator
@@ -70,7 +74,7 @@ impl Ambient {
         &self,
         bucket: &str,
         answer_timeout: Duration,
-        trust: &CaCertificates,
+        network: &Network,
     ) -> Result<AwsCredentialProvider, Failure> {
         let refused = |why: &str| Failure::denied(format!("the agent's own credentials are not used here: {why}"));
         let allowed = self
@@ -84,7 +88,7 @@ impl Ambient {
         }
         let made = self
             .provider
-            .get_or_try_init(|| allowed.make(answer_timeout, trust.clone()))
+            .get_or_try_init(|| allowed.make(answer_timeout, network.without_limits(), self.secrets.clone()))
             .await?;
         Ok(Arc::clone(made))
     }
@@ -98,11 +102,24 @@ impl AmbientCredentials {
             .filter(|value| !value.is_empty())
     }
 
-    async fn make(&self, answer_timeout: Duration, trust: CaCertificates) -> Result<AwsCredentialProvider, Failure> {
+    fn secrets(&self) -> Vec<Secret> {
+        let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        names.iter().filter_map(|name| self.of(name)).map(Secret::new).collect()
+    }
+
+    async fn make(
+        &self,
+        answer_timeout: Duration,
+        network: Network,
+        secrets: Redaction,
+    ) -> Result<AwsCredentialProvider, Failure> {
         let source = self.source();
         let source = Url::parse(&source)
             .map_err(|error| Failure::denied(format!("no address for the agent's own credentials: {error}")))?;
-        let connector = blocking(move || Connector::new(&source, answer_timeout, &trust)).await?;
+        let connector = {
+            let secrets = secrets.clone();
+            blocking(move || Connector::new(&source, answer_timeout, &network, secrets)).await?
+        };
         let mut builder = AmazonS3Builder::new()
             // No request goes there: only the credentials are wanted of it.
             .with_bucket_name("none")
@@ -119,10 +136,11 @@ impl AmbientCredentials {
             }
         }
         // It says which of the two keys is missing.
-        let made = builder
-            .build()
-            .map_err(|error| Failure::denied(format!("the agent's own credentials: {}", shown(&error.to_string()))))?;
-        Ok(Arc::new(OwnCredentials(Arc::clone(made.credentials()))))
+        let made = builder.build().map_err(|error| {
+            let text = secrets.shown(&error.to_string());
+            Failure::denied(format!("the agent's own credentials: {text}"))
+        })?;
+        Ok(Arc::new(OwnCredentials(Arc::clone(made.credentials()), secrets)))
     }
 
     /// Where they come from, in the order in which `object_store` looks.
@@ -150,7 +168,7 @@ impl AmbientCredentials {
 /// Tells faults of the credentials' source from those of the store: its 404 does not mean that an
 /// object is absent.
 #[derive(Debug)]
-struct OwnCredentials(AwsCredentialProvider);
+struct OwnCredentials(AwsCredentialProvider, Redaction);
 
 #[async_trait]
 impl CredentialProvider for OwnCredentials {
@@ -170,7 +188,7 @@ impl CredentialProvider for OwnCredentials {
                 },
                 None => Fault::Credentials {
                     may_pass: false,
-                    text: shown(&error.to_string()),
+                    text: self.1.shown(&error.to_string()),
                 },
             },
         };
@@ -251,9 +269,9 @@ mod tests {
             (Some(with(&keys[..1])), "b", "secret"),
             (Some(with(&keys)), "b", ""),
         ] {
-            let trust = CaCertificates::default();
+            let network = Network::default();
             let ambient = Ambient::new(allowed);
-            let provider = ambient.provider(bucket, Duration::from_secs(1), &trust).await;
+            let provider = ambient.provider(bucket, Duration::from_secs(1), &network).await;
             match provider {
                 Ok(_) => assert_eq!(refusal, "", "{bucket}"),
                 Err(failure) => assert!(

@@ -16,7 +16,7 @@ use super::{
     login::{Grant, Login},
     objects, removal, segments,
 };
-use crate::blob_store::failure::Failure;
+use crate::blob_store::{failure::Failure, redaction::Redaction};
 
 fn told(fault: SwiftFault) -> String {
     Failure::from(fault).to_string()
@@ -78,7 +78,7 @@ pub fn uploads_in(manifest: &[u8], prefix: &str) -> Result<Vec<String>, String> 
 ///
 /// What the client is told.
 pub fn removal(report: &[u8]) -> Result<(), String> {
-    removal::judge(report).map_err(told)
+    removal::judge(report, &Redaction::default()).map_err(told)
 }
 
 /// The most parts, and the most bytes of one, by what a cluster tells of itself.

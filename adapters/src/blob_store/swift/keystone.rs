@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{request::SwiftStore, secret::Secret};
 use hyper::{
@@ -10,14 +11,11 @@ use hyper::{
 };
 use object_store::client::HttpClient;
 use reqwest::Url;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::{MAX_ANSWER_BYTES, address::Account, ask::Ask, error::SwiftFault, login::Grant};
-use crate::blob_store::{
-    connector::read_at_most,
-    fault::{Fault, shown},
-};
+use crate::blob_store::{connector::read_at_most, fault::Fault, redaction::Redaction};
 
 /// A user of a project, and the Keystone that knows them.
 #[derive(Debug)]
@@ -28,7 +26,56 @@ pub(super) struct Keystone {
     project: String,
     user: String,
     password: Secret,
+    redaction: Redaction,
     region: Option<String>,
+}
+
+/// More than a login has, so that its buffer need not grow and leave a copy behind.
+const LOGIN_BYTES: usize = 8 * 1024;
+
+#[derive(Serialize)]
+struct Login<'a> {
+    auth: Auth<'a>,
+}
+
+#[derive(Serialize)]
+struct Auth<'a> {
+    identity: Identity<'a>,
+    scope: Scope<'a>,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    methods: [&'static str; 1],
+    password: Password<'a>,
+}
+
+#[derive(Serialize)]
+struct Password<'a> {
+    user: User<'a>,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    name: &'a str,
+    domain: Named<'a>,
+    password: &'a str,
+}
+
+#[derive(Serialize, Clone, Copy)]
+struct Named<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Scope<'a> {
+    project: Project<'a>,
+}
+
+#[derive(Serialize)]
+struct Project<'a> {
+    name: &'a str,
+    domain: Named<'a>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +126,7 @@ impl Keystone {
             project: store.project_name.clone(),
             user: store.username.clone(),
             password: store.password.clone(),
+            redaction: Redaction::of([store.password.clone()]),
             region: store.region.clone(),
         })
     }
@@ -91,21 +139,20 @@ impl Keystone {
         self.password.expose()
     }
 
+    pub(super) fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
     pub(super) async fn authenticate(
         &self,
         client: &HttpClient,
         answer_timeout: Duration,
     ) -> Result<Grant, SwiftFault> {
-        let domain = json!({"name": self.domain});
-        let user = json!({"name": self.user, "domain": domain, "password": self.password.expose()});
-        let body = json!({"auth": {
-            "identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": {"name": self.project, "domain": domain}},
-        }});
+        let body = self.login()?;
         let ask = Ask::new(Method::POST, self.url.to_string())
             .for_json()
             .with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .with_body(body.to_string());
+            .with_body(body);
         let answer = ask.send(client, None).await.map_err(|fault| self.explained(fault))?;
         let token = answer.headers().get("x-subject-token").cloned();
         let (body, whole) = read_at_most(MAX_ANSWER_BYTES, answer.into_body(), answer_timeout).await;
@@ -116,6 +163,7 @@ impl Keystone {
 
     /// What an answer's body adds to the token in its header.
     pub(super) fn grant(&self, token: &HeaderValue, body: &[u8]) -> Result<Grant, SwiftFault> {
+        self.redaction.add(&Secret::new(token.to_str().unwrap_or_default()));
         // What a parser says could repeat a piece of the answer, so only the place is told.
         let answer: Answer = serde_json::from_slice(body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
@@ -123,6 +171,35 @@ impl Keystone {
         })?;
         let account = self.account(&answer.token.catalog)?;
         Ok(Grant::new(token, account, answer.token.lifetime()))
+    }
+
+    /// The body of a login, which is wiped when the last request that holds it goes.
+    fn login(&self) -> Result<Bytes, SwiftFault> {
+        let domain = Named { name: &self.domain };
+        let login = Login {
+            auth: Auth {
+                identity: Identity {
+                    methods: ["password"],
+                    password: Password {
+                        user: User {
+                            name: &self.user,
+                            domain,
+                            password: self.password.expose(),
+                        },
+                    },
+                },
+                scope: Scope {
+                    project: Project {
+                        name: &self.project,
+                        domain,
+                    },
+                },
+            },
+        };
+        let mut body = Zeroizing::new(Vec::with_capacity(LOGIN_BYTES));
+        serde_json::to_writer(&mut *body, &login)
+            .map_err(|error| SwiftFault::Strange(format!("the login could not be put into JSON: {error}")))?;
+        Ok(Bytes::from_owner(body))
     }
 
     /// Finds the object store in the catalogue.
@@ -133,7 +210,7 @@ impl Keystone {
             .filter(|endpoint| endpoint.interface == "public")
             .collect();
         let Some(first) = public.first() else {
-            let kinds = listed(catalog.iter().map(|service| service.kind.as_str()));
+            let kinds = self.listed(catalog.iter().map(|service| service.kind.as_str()));
             return Err(self.strange(&format!(
                 "has no public endpoint of type object-store in its catalogue, which has {kinds}; check that \
                  project {:?} may use Swift",
@@ -143,7 +220,7 @@ impl Keystone {
         let endpoint = match &self.region {
             None => first,
             Some(region) => public.iter().find(|endpoint| endpoint.is_in(region)).ok_or_else(|| {
-                let regions = listed(public.iter().filter_map(|endpoint| endpoint.region()));
+                let regions = self.listed(public.iter().filter_map(|endpoint| endpoint.region()));
                 self.strange(&format!(
                     "has no object-store in region {region:?}, but in {regions}; check region"
                 ))
@@ -152,7 +229,7 @@ impl Keystone {
         Account::parse(&endpoint.url).map_err(|why| {
             self.strange(&format!(
                 "has an object-store in its catalogue whose address {:?} is none: {why}; its operator must mend that",
-                shown(&endpoint.url)
+                self.redaction.shown(&endpoint.url)
             ))
         })
     }
@@ -176,6 +253,16 @@ impl Keystone {
             _ => self.strange(&format!(
                 "refused the login with {answer}; check that authUrl is Keystone's version 3"
             )),
+        }
+    }
+
+    /// Names for people, fit to be shown.
+    fn listed<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
+        let names: Vec<String> = names.map(|name| format!("{:?}", self.redaction.shown(name))).collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            self.redaction.shown(&names.join(", "))
         }
     }
 
@@ -203,15 +290,5 @@ impl Token {
         let expires = moment(&self.expires_at)?.to_utc();
         let issued = moment(&self.issued_at).map_or_else(Utc::now, |issued| issued.to_utc());
         (expires - issued).to_std().ok()
-    }
-}
-
-/// Names for people, fit to be shown.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("{:?}", shown(name))).collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        shown(&names.join(", "))
     }
 }

@@ -8,6 +8,7 @@ use object_store::client::HttpClient;
 use reqwest::Url;
 
 use super::{address::Account, error::SwiftFault, keystone::Keystone, v1::V1};
+use crate::blob_store::redaction::Redaction;
 
 /// What a login gives.
 #[derive(Debug, Clone)]
@@ -64,6 +65,14 @@ impl Login {
         match self {
             Self::Keystone(keystone) => keystone.url(),
             Self::V1(v1) => v1.url(),
+        }
+    }
+
+    /// Takes the password and the tokens that it was given for out of texts.
+    pub(super) fn redaction(&self) -> &Redaction {
+        match self {
+            Self::Keystone(keystone) => keystone.redaction(),
+            Self::V1(v1) => v1.redaction(),
         }
     }
 

@@ -7,7 +7,7 @@ use hyper::{
 use serde::Deserialize;
 
 use super::{Swift, address::path, ask::Ask, error::SwiftFault};
-use crate::blob_store::fault::shown;
+use crate::blob_store::redaction::Redaction;
 
 /// More than this fits into no answer, if all of them fail.
 const MOST_AT_ONCE: usize = 500;
@@ -38,7 +38,10 @@ impl Swift {
             return self.execute(&self.object(Method::DELETE, key)).await.map(drop);
         }
         let url = self.account().object(self.container(), key) + "?multipart-manifest=delete";
-        judge(&self.read(&Ask::new(Method::DELETE, url).for_json()).await?)
+        judge(
+            &self.read(&Ask::new(Method::DELETE, url).for_json()).await?,
+            self.redaction(),
+        )
     }
 
     /// Removes segments. Those that are not there count as removed.
@@ -76,12 +79,13 @@ impl Swift {
             .for_json()
             .with(CONTENT_TYPE, HeaderValue::from_static("text/plain"))
             .with_body(lines.join("\n"));
-        judge(&self.read(&ask).await?)
+        judge(&self.read(&ask).await?, self.redaction())
     }
 }
 
 /// Reads a report. It may have blanks before it, which keep the connection alive.
-pub(super) fn judge(body: &[u8]) -> Result<(), SwiftFault> {
+pub(super) fn judge(body: &[u8], redaction: &Redaction) -> Result<(), SwiftFault> {
+    let shown = |text: &str| redaction.shown(text);
     let report: Report = serde_json::from_slice(body)
         .map_err(|error| SwiftFault::Strange(format!("what a removal in segments tells makes no sense: {error}")))?;
     let status = number(&report.status);
@@ -158,7 +162,7 @@ mod tests {
                 Some(401),
             ),
         ] {
-            let judged = judge(format!("  \n{report}").as_bytes());
+            let judged = judge(format!("  \n{report}").as_bytes(), &Redaction::default());
             assert_eq!(judged.err().map(|fault| fault.status()), status.map(Some), "{report}");
         }
         for senseless in [
@@ -168,7 +172,10 @@ mod tests {
             "{\"Response Status\": \"fine\"}",
             "{\"Response Status\": \"200 OK\"",
         ] {
-            assert!(judge(senseless.as_bytes()).is_err(), "{senseless}");
+            assert!(
+                judge(senseless.as_bytes(), &Redaction::default()).is_err(),
+                "{senseless}"
+            );
         }
     }
 }

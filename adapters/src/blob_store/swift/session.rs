@@ -12,7 +12,10 @@ use super::{
     error::SwiftFault,
     login::{Grant, Login},
 };
-use crate::blob_store::fault::{ConnectionFault, Fault};
+use crate::blob_store::{
+    fault::{ConnectionFault, Fault},
+    redaction::Redaction,
+};
 
 /// A token is renewed this long before its time is up, or when a quarter of its time is left.
 const LONGEST_MARGIN: Duration = Duration::from_secs(60);
@@ -88,6 +91,10 @@ impl Session {
             account: grant.account,
             answer_timeout,
         }
+    }
+
+    pub(super) fn redaction(&self) -> &Redaction {
+        self.login.redaction()
     }
 
     pub(super) fn account(&self) -> &Account {

@@ -13,7 +13,7 @@ use domain::{request::SwiftStore, secret::Secret};
 
 use self::fake::Fake;
 use super::Swift;
-use crate::blob_store::trust::CaCertificates;
+use crate::blob_store::network::Network;
 
 const PASSWORD: &str = "password-of-the-test";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ fn store(auth_url: impl Into<String>) -> SwiftStore {
 }
 
 async fn connect(fake: &Fake) -> Swift {
-    Swift::connect(&store(fake.url("")), PATIENCE, &CaCertificates::default())
+    Swift::connect(&store(fake.url("")), PATIENCE, &Network::default())
         .await
         .expect("the login is right")
 }

@@ -11,7 +11,7 @@ use object_store::client::HttpClient;
 use reqwest::Url;
 
 use super::{address::Account, ask::Ask, error::SwiftFault, login::Grant};
-use crate::blob_store::fault::{Fault, shown};
+use crate::blob_store::{fault::Fault, redaction::Redaction};
 
 const USER: HeaderName = HeaderName::from_static("x-auth-user");
 const KEY: HeaderName = HeaderName::from_static("x-auth-key");
@@ -24,6 +24,7 @@ pub(super) struct V1 {
     url: Url,
     user: String,
     password: Secret,
+    redaction: Redaction,
 }
 
 impl V1 {
@@ -38,6 +39,7 @@ impl V1 {
             url,
             user,
             password: store.password.clone(),
+            redaction: Redaction::of([store.password.clone()]),
         }
     }
 
@@ -49,6 +51,10 @@ impl V1 {
         self.password.expose()
     }
 
+    pub(super) fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
     pub(super) async fn authenticate(&self, client: &HttpClient) -> Result<Grant, SwiftFault> {
         let ask = Ask::new(Method::GET, self.url.to_string())
             .with(USER, credential("username", &self.user)?)
@@ -58,12 +64,13 @@ impl V1 {
         let header = |name| answer.headers().get(name);
         let token = header("x-auth-token").or_else(|| header("x-storage-token"));
         let token = token.ok_or_else(|| self.strange("gave no X-Auth-Token"))?;
+        self.redaction.add(&Secret::new(token.to_str().unwrap_or_default()));
         let url = header("x-storage-url").ok_or_else(|| self.strange("gave no X-Storage-Url"))?;
         let url = String::from_utf8_lossy(url.as_bytes());
         let account = Account::parse(&url).map_err(|why| {
             self.strange(&format!(
                 "gave an X-Storage-Url {:?} that is no address: {why}",
-                shown(&url)
+                self.redaction.shown(&url)
             ))
         })?;
         let seconds = header("x-auth-token-expires").and_then(|seconds| seconds.to_str().ok()?.parse().ok());

@@ -8,6 +8,7 @@ use domain::{
     secret::Secret,
 };
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use super::{
     clouds::{StoredAzure, StoredGcs},
@@ -30,9 +31,16 @@ pub(in super::super) struct StoredRequest {
     warnings: Vec<String>,
 }
 
-/// A secret; it is empty in what is not encrypted.
+/// A secret on its way into the seal or out of it; it is empty in what is not encrypted. Wiped as
+/// [`Secret`] is.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Hidden(String);
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,8 +55,8 @@ impl From<&Secret> for Hidden {
 }
 
 impl From<Hidden> for Secret {
-    fn from(hidden: Hidden) -> Self {
-        Self::new(hidden.0)
+    fn from(mut hidden: Hidden) -> Self {
+        Self::new(std::mem::take(&mut hidden.0))
     }
 }
 

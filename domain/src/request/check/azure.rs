@@ -2,13 +2,16 @@
 
 use super::Check;
 use crate::{
-    request::{AzureCredential, AzureStore, DestinationDraft},
+    request::{AzureCredential, AzureStore, DestinationDraft, RequestRules},
     secret::Secret,
 };
 
 impl Check {
-    pub(super) fn azure(&mut self, draft: DestinationDraft, skip_ssl: bool) -> AzureStore {
+    pub(super) fn azure(&mut self, draft: DestinationDraft, rules: &RequestRules, skip_ssl: bool) -> AzureStore {
         let endpoint = self.endpoint(draft.endpoint, skip_ssl);
+        let account = draft.account.as_deref().unwrap_or_default();
+        let own = format!("https://{account}.blob.core.windows.net");
+        self.allowed(rules, "destination.endpoint", endpoint.as_deref(), &own);
         let credential = self.azure_credential(draft.account_key, draft.sas_token);
         if matches!(credential, AzureCredential::SasToken(_)) {
             // Every request holds it, so whoever reads one could use it.

@@ -6,7 +6,7 @@ use super::{Check, MAX_FILE_NAME_BYTES};
 use crate::{
     artifact::{Expected, InvalidSha256},
     plan::Transfer,
-    request::{Destination, DestinationDraft, DestinationEcho, FileStore, RequestRules, Store, endpoint},
+    request::{Destination, DestinationDraft, DestinationEcho, FileStore, RequestRules, Resolution, Store, endpoint},
 };
 
 /// The longest key of S3 is 1,024 bytes; the file name needs its part.
@@ -63,10 +63,10 @@ impl Check {
         let store = match kind.as_str() {
             "" => return None,
             "S3" => Store::S3(self.s3(draft, rules, skip_ssl, transfer)),
-            "SWIFT" => Store::Swift(self.swift(draft)),
+            "SWIFT" => Store::Swift(self.swift(draft, rules)),
             "FILE" => Store::File(self.file(draft, rules)),
-            "GCS" => Store::Gcs(self.gcs(draft, skip_ssl)),
-            "AZURE" => Store::Azure(self.azure(draft, skip_ssl)),
+            "GCS" => Store::Gcs(self.gcs(draft, rules, skip_ssl)),
+            "AZURE" => Store::Azure(self.azure(draft, rules, skip_ssl)),
             _ => {
                 self.faults
                     .add("destination.type", "is not one of S3, SWIFT, FILE, GCS, AZURE");
@@ -115,6 +115,19 @@ impl Check {
                 self.faults.add("destination.endpoint", problem);
                 None
             }
+        }
+    }
+
+    /// A completed endpoint, which must lead to a host that the operator allows. None: the member is
+    /// absent, and the store's provider is meant, at this address of its own.
+    pub(super) fn allowed(&mut self, rules: &RequestRules, path: &str, url: Option<&str>, own: &str) {
+        let (host, port) = endpoint::host_and_port(url.unwrap_or(own));
+        if let Err(refusal) = rules.allowed_endpoints.judge(host, port, Resolution::Own) {
+            let leads = match url {
+                Some(_) => "leads to",
+                None => "is missing, and without it the way leads to",
+            };
+            self.faults.add(path, format!("{leads} {refusal}"));
         }
     }
 

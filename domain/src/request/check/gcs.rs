@@ -2,13 +2,15 @@
 
 use super::Check;
 use crate::{
-    request::{DestinationDraft, GcsStore, ServiceAccount, ServiceAccountDraft},
+    request::{DestinationDraft, GcsStore, RequestRules, ServiceAccount, ServiceAccountDraft},
     secret::Secret,
 };
 
 impl Check {
-    pub(super) fn gcs(&mut self, draft: DestinationDraft, skip_ssl: bool) -> GcsStore {
+    pub(super) fn gcs(&mut self, draft: DestinationDraft, rules: &RequestRules, skip_ssl: bool) -> GcsStore {
         let endpoint = self.endpoint(draft.endpoint, skip_ssl);
+        let own = "https://storage.googleapis.com";
+        self.allowed(rules, "destination.endpoint", endpoint.as_deref(), own);
         // Every request holds a token that whoever reads it could use.
         self.no_listeners(endpoint.as_deref());
         GcsStore {

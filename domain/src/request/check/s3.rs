@@ -40,6 +40,7 @@ impl Check {
                 .clone()
                 .map(|text| ("default_s3_endpoint", text))
         });
+        let named_in = named.as_ref().map_or("destination.endpoint", |(path, _)| path);
         let endpoint = named.and_then(|(path, text)| match endpoint::complete(&text, skip_ssl) {
             Ok(url) => Some(url),
             Err(problem) => {
@@ -66,6 +67,19 @@ impl Check {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         {
             self.faults.add("destination.region", "may hold only A-Z a-z 0-9 . _ -");
+        }
+        let own = match &region {
+            Some(region) => format!("https://s3.{region}.amazonaws.com"),
+            // It is asked where the bucket is.
+            None => "https://s3.amazonaws.com".to_owned(),
+        };
+        match &endpoint {
+            // A bucket of a request's choice may make another host of it.
+            Some(url) if !path_style => {
+                let at_host = url.replacen("://", &format!("://{bucket}."), 1);
+                self.allowed(rules, named_in, Some(&at_host), &own);
+            }
+            Some(_) | None => self.allowed(rules, named_in, endpoint.as_deref(), &own),
         }
         let credentials = self.s3_credentials(&draft, rules, transfer);
         let encryption = self.s3_encryption(draft.sse, draft.sse_kms_key_id);

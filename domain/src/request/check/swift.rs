@@ -1,16 +1,16 @@
 //! Swift destinations.
 
 use super::Check;
-use crate::request::{DestinationDraft, SwiftStore, endpoint};
+use crate::request::{DestinationDraft, RequestRules, SwiftStore, endpoint};
 
 impl Check {
-    pub(super) fn swift(&mut self, draft: DestinationDraft) -> SwiftStore {
+    pub(super) fn swift(&mut self, draft: DestinationDraft, rules: &RequestRules) -> SwiftStore {
         let auth_url = self.required("destination.authUrl", draft.auth_url);
         // It is shown in logs, so it must not hold credentials.
-        if let Err(problem) = endpoint::complete(&auth_url, false)
-            && !auth_url.is_empty()
-        {
-            self.faults.add("destination.authUrl", problem);
+        match endpoint::complete(&auth_url, false) {
+            Ok(url) => self.allowed(rules, "destination.authUrl", Some(&url), ""),
+            Err(_) if auth_url.is_empty() => {}
+            Err(problem) => self.faults.add("destination.authUrl", problem),
         }
         // The first generation of Swift's authentication knows neither.
         let is_v1 = auth_url.trim_end_matches('/').ends_with("/auth/v1.0");

@@ -29,7 +29,8 @@ pub enum AzureCredential {
 impl AzureCredential {
     /// Of a token also its signature, as it is and as it stands in URLs: the rest is no secret, and a
     /// program that prints it may put the members in another order.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::AccountKey(key) => vec![key.clone()],
             Self::SasToken(token) => {

@@ -30,7 +30,8 @@ pub struct ServiceAccount {
 
 impl ServiceAccount {
     /// The file, the key, and the key's lines: a program that prints the file may format it anew.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
         let lines = self.private_key.expose().lines().map(str::trim);
         let lines = lines.filter(|line| !line.starts_with("-----")).map(Secret::new);
         let whole = [&self.key_file, &self.private_key].map(Clone::clone);

@@ -64,7 +64,9 @@ impl S3Credentials {
         }
     }
 
-    pub(super) fn secrets(&self) -> Vec<&Secret> {
+    /// The secret, the key and the token; none, where they are the agent's own.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&Secret> {
         match self {
             Self::Keys { key, secret, token } => [secret, key].into_iter().chain(token).collect(),
             Self::Ambient => Vec::new(),

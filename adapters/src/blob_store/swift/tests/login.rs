@@ -10,11 +10,11 @@ use super::{
     store,
 };
 use crate::blob_store::failure::Failure;
-use crate::blob_store::trust::CaCertificates;
+use crate::blob_store::network::Network;
 
 async fn refused(answer: impl Fn(&Seen, &str) -> Reply + Send + Sync + 'static) -> Failure {
     let fake = Fake::start(answer).await;
-    let refused = Swift::connect(&store(fake.url("")), PATIENCE, &CaCertificates::default()).await;
+    let refused = Swift::connect(&store(fake.url("")), PATIENCE, &Network::default()).await;
     refused.expect_err("the login is refused")
 }
 
@@ -26,7 +26,7 @@ async fn a_password_becomes_a_token_for_a_project() {
             _ => Reply::new(204, ""),
         })
         .await;
-        let swift = Swift::connect(&store(fake.url(end)), PATIENCE, &CaCertificates::default())
+        let swift = Swift::connect(&store(fake.url(end)), PATIENCE, &Network::default())
             .await
             .unwrap();
         swift.execute(&swift.object(Method::GET, "k")).await.unwrap();
@@ -53,15 +53,13 @@ async fn the_region_is_the_one_that_is_named_or_the_first() {
     for (region, address) in [(None, "/v1/AUTH_a/c/k"), (Some("south"), "/south/v1/AUTH_a/c/k")] {
         let mut store = store(fake.url(""));
         store.region = region.map(str::to_owned);
-        let swift = Swift::connect(&store, PATIENCE, &CaCertificates::default())
-            .await
-            .unwrap();
+        let swift = Swift::connect(&store, PATIENCE, &Network::default()).await.unwrap();
         swift.execute(&swift.object(Method::GET, "k")).await.unwrap();
         assert_eq!(fake.lines().pop().unwrap(), format!("GET {address}"), "{region:?}");
     }
     let mut west = store(fake.url(""));
     west.region = Some("west".to_owned());
-    let unknown = Swift::connect(&west, PATIENCE, &CaCertificates::default()).await;
+    let unknown = Swift::connect(&west, PATIENCE, &Network::default()).await;
     let text = unknown.unwrap_err().to_string();
     assert!(text.contains("region \"west\", but in \"north\", \"south\""), "{text}");
 }
@@ -83,9 +81,7 @@ async fn v1_is_spoken_where_the_url_says_so() {
         .await;
         let mut store = store(fake.url("/auth/v1.0"));
         (store.project_name, store.username) = (project.to_owned(), user.to_owned());
-        let swift = Swift::connect(&store, PATIENCE, &CaCertificates::default())
-            .await
-            .unwrap();
+        let swift = Swift::connect(&store, PATIENCE, &Network::default()).await.unwrap();
         swift.execute(&swift.object(Method::GET, "k")).await.unwrap();
         let seen = fake.seen();
         assert_eq!(seen[0].line, "GET /auth/v1.0");
@@ -177,7 +173,7 @@ async fn each_refusal_of_v1_says_what_to_check() {
         ),
     ] {
         let fake = Fake::start(move |_, _| reply.clone()).await;
-        let refused = Swift::connect(&store(fake.url("/auth/v1.0")), PATIENCE, &CaCertificates::default()).await;
+        let refused = Swift::connect(&store(fake.url("/auth/v1.0")), PATIENCE, &Network::default()).await;
         let text = refused.unwrap_err().to_string();
         assert!(text.contains(what), "{text} / {what}");
     }
@@ -202,7 +198,7 @@ async fn what_cannot_be_right_is_refused_before_anything_is_sent() {
         let mut store = store(auth_url);
         store.container_name = container.to_owned();
         store.password = domain::secret::Secret::new(password);
-        let refused = Swift::connect(&store, PATIENCE, &CaCertificates::default()).await;
+        let refused = Swift::connect(&store, PATIENCE, &Network::default()).await;
         let text = refused.unwrap_err().to_string();
         assert!(text.contains(what), "{text}");
     }
@@ -214,7 +210,7 @@ async fn nobody_who_listens_is_no_connection() {
     let fake = Fake::start(|_, _| Reply::new(204, "")).await;
     let url = fake.url("");
     drop(fake);
-    let refused = Swift::connect(&store(url), PATIENCE, &CaCertificates::default()).await;
+    let refused = Swift::connect(&store(url), PATIENCE, &Network::default()).await;
     assert!(refused.unwrap_err().is_transient());
 }
 

@@ -19,7 +19,7 @@ use super::{
     PATIENCE, path,
 };
 use crate::blob_store::failure::Failure;
-use crate::blob_store::trust::CaCertificates;
+use crate::blob_store::network::Network;
 
 const VARIABLE: &str = "OSB_TEST_SWIFT_FACTS";
 const KEY: &str = "dir/a b%20#+~?&=ü😀.tar.gz";
@@ -82,7 +82,7 @@ impl Facts {
 async fn containers(facts: &Facts) -> Vec<Swift> {
     let mut all = Vec::new();
     for store in [facts.keystone(), facts.v1()] {
-        let swift = Swift::connect(&store, PATIENCE, &CaCertificates::default())
+        let swift = Swift::connect(&store, PATIENCE, &Network::default())
             .await
             .expect("the login is right");
         let make = Ask::new(Method::PUT, swift.account().container(swift.container()));
@@ -328,7 +328,7 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
             password: Secret::new("a-wrong-password"),
             ..store.clone()
         };
-        let text = Swift::connect(&wrong, PATIENCE, &CaCertificates::default())
+        let text = Swift::connect(&wrong, PATIENCE, &Network::default())
             .await
             .unwrap_err()
             .to_string();
@@ -338,9 +338,7 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
         );
 
         // Nobody has made this container.
-        let swift = Swift::connect(&store, PATIENCE, &CaCertificates::default())
-            .await
-            .unwrap();
+        let swift = Swift::connect(&store, PATIENCE, &Network::default()).await.unwrap();
         let put = swift
             .put_opts(&path(KEY), "x".into(), PutMode::Create.into())
             .await
@@ -356,14 +354,14 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
         project_name: "nowhere".to_owned(),
         ..facts.keystone()
     };
-    let text = Swift::connect(&wrong_project, PATIENCE, &CaCertificates::default())
+    let text = Swift::connect(&wrong_project, PATIENCE, &Network::default())
         .await
         .unwrap_err()
         .to_string();
     assert!(text.contains("check username, password, project_name"), "{text}");
     let mut nowhere = facts.keystone();
     nowhere.region = Some("Nowhere".to_owned());
-    let text = Swift::connect(&nowhere, PATIENCE, &CaCertificates::default())
+    let text = Swift::connect(&nowhere, PATIENCE, &Network::default())
         .await
         .unwrap_err()
         .to_string();
@@ -375,9 +373,7 @@ async fn wrong_credentials_and_missing_containers_say_what_to_check() {
         password: Secret::new(facts.get("SWIFT_READER_PASSWORD")),
         ..facts.keystone()
     };
-    let swift = Swift::connect(&reader, PATIENCE, &CaCertificates::default())
-        .await
-        .unwrap();
+    let swift = Swift::connect(&reader, PATIENCE, &Network::default()).await.unwrap();
     let refused = swift.put_opts(&path(KEY), "x".into(), PutMode::Create.into()).await;
     assert!(matches!(refused, Err(Error::PermissionDenied { .. })), "{refused:?}");
 }

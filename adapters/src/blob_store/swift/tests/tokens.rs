@@ -16,7 +16,7 @@ use super::{
     store,
 };
 use crate::blob_store::failure::Failure;
-use crate::blob_store::trust::CaCertificates;
+use crate::blob_store::network::Network;
 
 const REQUESTS: usize = 8;
 
@@ -137,7 +137,7 @@ async fn v1_is_asked_for_a_token_that_is_new() {
         _ => Reply::new(204, ""),
     })
     .await;
-    let swift = Swift::connect(&store(fake.url("/auth/v1.0")), PATIENCE, &CaCertificates::default())
+    let swift = Swift::connect(&store(fake.url("/auth/v1.0")), PATIENCE, &Network::default())
         .await
         .unwrap();
     swift.0.session.spoil_token().await;
