@@ -3,7 +3,7 @@
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::{
-    audit::{self, AuditTrail},
+    audit::AuditTrail,
     blob_store::{CaCertificates, ObjectBlobStore, TransferSettings},
     control::ControlSocket,
     http::{Credentials, HttpContext, HttpLimits, HttpServer},

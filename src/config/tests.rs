@@ -200,6 +200,7 @@ fn the_summary_shows_what_is_in_force() {
             "phase_timeout",
             "max_lock_time",
             "state_key_file",
+            "audit_log_file",
         ]
         .contains(name);
         assert_eq!(is_shown, !is_empty_by_default, "{name}");

@@ -1,13 +1,16 @@
 //! Who asked for what is told, whatever the log's filter, and in a file where one is wanted.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
 use crate::harness::{Agent, Body, Environment, Kind, Place, backup, basic, file_store, start, wait_for};
 
 /// The lines of the audit file, as far as they are whole.
-fn lines(path: &PathBuf) -> Vec<Value> {
+fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole
@@ -18,7 +21,7 @@ fn lines(path: &PathBuf) -> Vec<Value> {
 
 /// The line of this action and id.
 #[track_caller]
-fn line(path: &PathBuf, action: &str, id: &Value) -> Value {
+fn line(path: &Path, action: &str, id: &Value) -> Value {
     wait_for(&format!("a line of {action} {id}"), || {
         lines(path)
             .into_iter()
@@ -178,10 +181,16 @@ fn a_file_that_is_moved_away_goes_on_and_a_disk_fault_fails_no_request() {
 #[test]
 fn a_flood_of_refused_logins_makes_a_handful_of_lines() {
     let (agent, path) = audited(|_| {});
-    for number in 0..300 {
-        let header = format!("Authorization: {}", basic(&format!("user{number}"), "x"));
-        assert_eq!(agent.call_as_stranger("GET", "/status", &[&header], b"").status, 401);
-    }
+    // All at a time, as each waits for its answer.
+    std::thread::scope(|scope| {
+        for number in 0..300 {
+            let agent = &agent;
+            scope.spawn(move || {
+                let header = format!("Authorization: {}", basic(&format!("user{number}"), "x"));
+                assert_eq!(agent.call_as_stranger("GET", "/status", &[&header], b"").status, 401);
+            });
+        }
+    });
     let count = || -> u64 {
         let lines = lines(&path);
         assert!(lines.len() < 20, "{} lines", lines.len());

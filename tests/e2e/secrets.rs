@@ -106,6 +106,7 @@ impl Scene {
             env.set("RUST_LOG", "trace")
                 .set("script_arguments", "none")
                 .set("transfer_retry_timeout", "1s")
+                .set("concurrent_restores", "10")
                 .set("max_queued_jobs", "1000");
             configure(env);
         });

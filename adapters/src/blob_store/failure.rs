@@ -217,7 +217,7 @@ impl Failure {
 
     /// Whether an answer came that could not be used.
     pub(super) fn is_strange(&self) -> bool {
-        matches!(self.cause, Cause::Strange(_))
+        matches!(self.cause, Cause::Strange(_) | Cause::Senseless(_))
     }
 
     /// The refusal of a store, if it is one.
@@ -264,8 +264,9 @@ impl Failure {
             Cause::Taken => Class::Taken,
             Cause::Directory(_) | Cause::Stalled(_) => Class::Unavailable,
             Cause::Local(_) => Class::Local,
-            Cause::Changed | Cause::Unexpected(_) | Cause::Halted | Cause::Strange(_) => Class::Other,
-            Cause::Senseless(_) => Class::Other,
+            Cause::Changed | Cause::Unexpected(_) | Cause::Halted | Cause::Senseless(_) | Cause::Strange(_) => {
+                Class::Other
+            }
         }
     }
 

@@ -156,8 +156,8 @@ impl<'a, 'n> Reader<'a, 'n> {
     }
 
     pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
-        self.typed(name, Shape::Secret, "must be a string")
-            .map(|text: String| Secret::new(text))
+        let text: Option<String> = self.typed(name, Shape::Secret, "must be a string");
+        text.map(Secret::new)
     }
 
     pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {

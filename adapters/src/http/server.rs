@@ -157,7 +157,9 @@ impl Office {
 
     async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<Peer>, place: &Arc<Place>) {
         let service = service_fn(|mut request: Request<Incoming>| {
-            peer.map(|peer| request.extensions_mut().insert(peer));
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             self.answer(request, place)
         });
         let connection = http1::Builder::new()

@@ -72,6 +72,10 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<String>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
+        // A greeting of TLS, after which nothing comes without an answer.
+        if bytes.starts_with(&[0x16]) {
+            return Ok(Some(String::new()));
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| {
