@@ -130,6 +130,7 @@ fn a_bad_value_is_a_fault_that_names_its_variable() {
         ("allow_ambient_credentials", "maybe"),
         ("ambient_buckets", "a/b"),
         ("RUST_LOG", "adapters=loud"),
+        ("RUST_LOG", "adapters[job{id=a.*}]=debug"),
     ] {
         let ConfigFaults(faults) = parse(&[(name, value)]).expect_err(name);
         assert_eq!(faults.len(), 1, "{name}={value}: {faults:?}");

@@ -133,6 +133,11 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     // nothing; and it panics where that tears a character.
     let directives: Vec<&str> = text.split(',').map(str::trim).collect();
     let filter = directives.join(",");
+    // Values of fields are regular expressions there, some of which take longer to prepare than anybody
+    // waits.
+    if filter.contains('{') {
+        return Err("must be a log filter like info or adapters=debug, without values of fields".to_owned());
+    }
     match tracing_subscriber::EnvFilter::try_new(&filter) {
         Ok(_) => Ok(filter),
         Err(_) => Err("must be a log filter like info or adapters=debug".to_owned()),
