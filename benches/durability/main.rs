@@ -14,6 +14,8 @@ mod client;
 mod finished;
 #[path = "../common/machine.rs"]
 mod machine;
+#[path = "../common/own.rs"]
+mod own;
 mod parts;
 mod report;
 #[path = "../common/series.rs"]

@@ -2,10 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     agent::{self, PHASES},
-    machine,
+    machine, own,
     server::Kind,
 };
 
@@ -40,7 +39,7 @@ impl Place {
     /// With so many finished jobs in its state directory.
     pub(crate) fn filled(count: usize) -> Self {
         let place = Self::new();
-        let status = Command::new(own_path())
+        let status = Command::new(own::path())
             .arg("fill")
             .arg(place.path())
             .arg(count.to_string())
@@ -53,10 +52,6 @@ impl Place {
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
-}
-
-fn own_path() -> PathBuf {
-    std::env::current_exe().expect("this program has a path")
 }
 
 /// A process that listens.
@@ -77,20 +72,12 @@ impl Drop for UnderTest {
 impl UnderTest {
     /// A child of this program.
     pub(crate) fn start(kind: Kind, place: &Place, count: usize) -> Self {
-        let mut process = Command::new(own_path())
+        let mut command = Command::new(own::path());
+        command
             .args(["serve", kind.name()])
             .arg(place.path())
-            .arg(count.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this program can be run again");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("it is piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it tells its address");
-        let address = line.trim().parse().expect("it tells its address");
+            .arg(count.to_string());
+        let (process, address) = own::serve(&mut command);
         Self { process, address }
     }
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     floor,
     jobs::{Jobs, Work},
-    link, measured,
+    link, measured, own,
     place::{self, Artifact, Place},
     report::Report,
     store::Store,
@@ -131,7 +131,7 @@ impl Bench {
 
     fn with_floor(&self, mut table: Table, artifact: &Artifact, rounds: usize) -> Table {
         let own = |word: &str| {
-            let mut command = Command::new(measured::own_path());
+            let mut command = Command::new(own::path());
             command.arg(word);
             command
         };

@@ -21,6 +21,8 @@ mod link;
 #[path = "../common/machine.rs"]
 mod machine;
 mod measured;
+#[path = "../common/own.rs"]
+mod own;
 mod place;
 mod plot;
 mod report;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode, Stdio},
     time::Instant,
 };
@@ -11,6 +11,8 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
+
+use crate::own;
 
 /// What a transfer took of its client.
 #[derive(Debug, Clone, Copy)]
@@ -22,18 +24,13 @@ pub(crate) struct Cost {
     pub(crate) peak_bytes: f64,
 }
 
-/// This program, which is run again as whatever is needed.
-pub(crate) fn own_path() -> PathBuf {
-    std::env::current_exe().expect("this program has a path")
-}
-
 /// Runs a command to its end, which must be a success. `scratch` is a directory for the result.
 ///
 /// A child of this program stands between, because the kernel keeps one account for all children of
 /// a process, and here it shall be that of this command alone.
 pub(crate) fn run(command: &Command, scratch: &Path) -> Cost {
     let result = scratch.join("cost");
-    let mut between = Command::new(own_path());
+    let mut between = Command::new(own::path());
     between.arg("measure").arg(&result).arg(command.get_program());
     between.args(command.get_args());
     for (name, value) in command.get_envs() {

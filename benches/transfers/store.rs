@@ -2,10 +2,10 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     thread,
 };
 
@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use crate::gathered::Gathered;
+use crate::{gathered::Gathered, own};
 
 pub(crate) const BUCKET: &str = "backups";
 pub(crate) const REGION: &str = "us-east-1";
@@ -41,19 +41,7 @@ impl Store {
     /// With one empty bucket.
     pub(crate) fn start(root: &Path) -> Self {
         fs::create_dir_all(root.join(BUCKET)).expect("a directory can be made");
-        let mut process = Command::new(crate::measured::own_path())
-            .arg("serve")
-            .arg(root)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this program can be run again");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("it is piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it tells its address");
-        let address = line.trim().parse().expect("it tells its address");
+        let (process, address) = own::serve(Command::new(own::path()).arg("serve").arg(root));
         Self {
             process,
             root: root.to_owned(),
