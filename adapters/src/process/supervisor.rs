@@ -123,7 +123,9 @@ fn fork_off(status: &PipeWriter, place: Option<&PidPlace>) -> io::Result<()> {
 }
 
 /// Takes away the agent's signal handlers, which in a copy of the agent would report to the agent
-/// itself. What is ignored stays so, as across any exec, but for the end of children.
+/// itself. What is ignored stays so, as across any exec, but for the end of children,
+/// and for what shells ignore for all that they start in the background, this agent perhaps: bash could
+/// not even trap it in a script.
 fn forget_handlers() {
     // SAFETY: `sigaction` is async-signal-safe; an all-zero `sigaction` is a valid one, and means
     // the default with no flags. Numbers that are no signals, or cannot be handled, are refused.
@@ -131,8 +133,9 @@ fn forget_handlers() {
         let default: libc::sigaction = std::mem::zeroed();
         for signal in 1..=64 {
             let mut present = MaybeUninit::<libc::sigaction>::zeroed();
+            let is_the_scripts = matches!(signal, libc::SIGCHLD | libc::SIGINT | libc::SIGQUIT);
             if libc::sigaction(signal, ptr::null(), present.as_mut_ptr()) == 0
-                && (present.assume_init_ref().sa_sigaction != libc::SIG_IGN || signal == libc::SIGCHLD)
+                && (present.assume_init_ref().sa_sigaction != libc::SIG_IGN || is_the_scripts)
             {
                 libc::sigaction(signal, &raw const default, ptr::null_mut());
             }

@@ -24,6 +24,18 @@ async fn every_way_to_end_is_told() {
     }
 }
 
+/// As a shell's `&` has the agent started.
+#[test]
+fn an_agent_that_ignores_what_shells_ignore_in_the_background_tells_the_same() {
+    let status = Command::new("sh")
+        .args(["-c", "trap '' INT QUIT; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "process::tests::endings::every_way_to_end_is_told"])
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+}
+
 #[tokio::test]
 async fn a_stopped_script_is_still_at_work() {
     let scripts = Scripts::with_backup("echo $$ > \"$PID_FILE\"; kill -STOP $$; exit 7");
