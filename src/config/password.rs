@@ -27,12 +27,14 @@ impl PasswordSource {
             Self::File(path) => path,
         };
         let fault = |problem: &str| Err(format!("client_password_file {} {problem}", path.display()));
+        // A secret already, line break and all: it is wiped.
         let text = match fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => text,
+            Ok(Ok(text)) => Secret::new(text),
             Ok(Err(_)) => return fault("is not UTF-8"),
             Err(error) => return fault(&format!("cannot be read: {error}")),
         };
-        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = text.expose();
+        let line = line.strip_suffix('\n').unwrap_or(line);
         match line.strip_suffix('\r').unwrap_or(line) {
             "" => fault("is empty, but must hold the password"),
             password => Ok(Secret::new(password)),

@@ -20,6 +20,7 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use zeroize::Zeroizing;
 
 /// The files, all of them PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +134,7 @@ impl fmt::Debug for Tls {
 /// What the files hold, or why they could not be read.
 struct Contents {
     certificate: Result<Vec<u8>, String>,
-    private_key: Result<Vec<u8>, String>,
+    private_key: Result<Zeroizing<Vec<u8>>, String>,
     client_ca: Option<Result<Vec<u8>, String>>,
 }
 
@@ -142,7 +143,7 @@ impl Contents {
         let read = |path: &Path| fs::read(path).map_err(|error| format!("cannot be read: {error}"));
         Self {
             certificate: read(&files.certificate),
-            private_key: read(&files.private_key),
+            private_key: read(&files.private_key).map(Zeroizing::new),
             client_ca: files.client_ca.as_deref().map(read),
         }
     }
@@ -150,18 +151,18 @@ impl Contents {
     /// The same for the same contents, without holding a key.
     fn fingerprint(&self) -> Fingerprint {
         let mut hash = Context::new(&SHA256);
-        let mut add = |contents: &Result<Vec<u8>, String>| {
+        let mut add = |contents: Result<&[u8], &String>| {
             let (kind, bytes) = match contents {
-                Ok(bytes) => (0, bytes.as_slice()),
+                Ok(bytes) => (0, bytes),
                 Err(problem) => (1, problem.as_bytes()),
             };
             hash.update(&[kind]);
             hash.update(&bytes.len().to_be_bytes());
             hash.update(bytes);
         };
-        add(&self.certificate);
-        add(&self.private_key);
-        self.client_ca.iter().for_each(add);
+        add(self.certificate.as_deref());
+        add(self.private_key.as_ref().map(|pem| pem.as_slice()));
+        self.client_ca.iter().for_each(|pem| add(pem.as_deref()));
         let mut fingerprint = Fingerprint::default();
         fingerprint.copy_from_slice(hash.finish().as_ref());
         fingerprint
@@ -172,7 +173,7 @@ impl Contents {
         let mut faults = Vec::new();
         let chain = self.certificate.as_deref().map_err(Clone::clone).and_then(certificates);
         let chain = named(&mut faults, "tls_certificate", &files.certificate, chain);
-        let key = self.private_key.as_deref().map_err(Clone::clone);
+        let key = self.private_key.as_ref().map_err(Clone::clone);
         let key = key.and_then(|pem| private_key(pem, &provider));
         let key = named(&mut faults, "tls_private_key", &files.private_key, key);
         let verifier = match (&files.client_ca, &self.client_ca) {
