@@ -47,8 +47,15 @@ impl Budget {
     pub(super) async fn lend_beside(self: &Arc<Self>, others: usize, length: usize) -> Buffer {
         let units = others.saturating_add(length).div_ceil(UNIT_BYTES).clamp(1, self.all);
         let units = u32::try_from(units).expect("the budget is small");
-        let units = Arc::clone(&self.units).acquire_many_owned(units).await;
-        let units = units.expect("the semaphore is never closed");
+        let at_once = Arc::clone(&self.units).try_acquire_many_owned(units).ok();
+        let is_scarce = at_once.is_none();
+        let units = match at_once {
+            Some(units) => units,
+            None => {
+                let units = Arc::clone(&self.units).acquire_many_owned(units).await;
+                units.expect("the semaphore is never closed")
+            }
+        };
 
         let mut spare = self.spare();
         // A much larger one would hold more memory than was counted for it.
@@ -66,6 +73,7 @@ impl Budget {
         bytes.resize(length, 0);
         Buffer {
             bytes,
+            is_scarce,
             budget: Arc::clone(self),
             _units: units,
         }
@@ -80,6 +88,7 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
+    is_scarce: bool,
     budget: Arc<Budget>,
     _units: OwnedSemaphorePermit,
 }
@@ -87,6 +96,11 @@ pub(super) struct Buffer {
 impl Buffer {
     pub(super) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Whether it had to be waited for: others will wait too.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.is_scarce
     }
 }
 
@@ -111,6 +125,8 @@ impl Drop for Buffer {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -141,6 +157,17 @@ mod tests {
         assert!(budget.lend(1).now_or_never().is_none());
         drop(large);
         assert!(budget.lend(BUDGET_BYTES).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_buffer_knows_whether_it_was_waited_for() {
+        let budget = budget();
+        let first = budget.lend(BUDGET_BYTES).await;
+        assert!(!first.is_scarce());
+        let mut waiting = pin!(budget.lend(1));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(waiting.await.is_scarce());
     }
 
     #[tokio::test]

@@ -29,7 +29,10 @@ use object_store::{
         HttpResponseBody, HttpService,
     },
 };
-use reqwest::{Method, StatusCode, Url, header::RETRY_AFTER};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{CONNECTION, HeaderValue, RETRY_AFTER},
+};
 use tokio::time::timeout;
 
 use super::{
@@ -59,6 +62,10 @@ const TOKENS: [&str; 4] = [
     "x-amz-security-token",
     "x-aws-ec2-metadata-token",
 ];
+
+/// In a request's extensions: its connection is closed when it is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NotKept;
 
 /// Hands one HTTP client to `object_store`, whose own options are not used.
 #[derive(Debug, Clone)]
@@ -180,6 +187,11 @@ impl HttpService for Connector {
 
         let mut request = reqwest::Request::new(head.method.clone(), url);
         *request.headers_mut() = head.headers;
+        if head.extensions.get::<NotKept>().is_some() {
+            request
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let movement = Arc::new(Movement::default());
         if length > 0 {
             let body = MovingBody::new(body, [&movement, &self.transfer].map(Arc::clone));

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::{
     bucket::{Bucket, object_path},
     budget::{Budget, Buffer},
+    connector::NotKept,
     failure::Failure,
     fault::Fault,
     local::{Hashing, Target},
@@ -203,7 +204,11 @@ impl Download<'_> {
         // all the memory for as long as their stores are silent.
         let lent = self.budget.lend_beside(CONNECTION_BYTES, WRITE_BYTES);
         let buffer = self.bucket.stall.excuse(lent).await;
-        let options = GetOptions::new().with_if_match(self.version.clone()).with_range(range);
+        let mut options = GetOptions::new().with_if_match(self.version.clone()).with_range(range);
+        if buffer.is_scarce() {
+            // A connection that waits for its next range keeps the memory that it has read into.
+            options.extensions.insert(NotKept);
+        }
         let answer = self.bucket.objects.get_opts(&self.path, options).await;
         let answer = answer
             .map_err(Failure::from)

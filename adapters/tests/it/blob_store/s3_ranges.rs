@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Arc};
 
+use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
     artifact::Expected,
     ports::{BlobStore, BlobStoreError, Halt},
@@ -92,4 +93,21 @@ async fn a_store_that_sends_another_range_is_read_in_one_stream() {
     scene.proxy.plan(usize::MAX, "GET", "/a", other);
     let back = download(&patient(PATIENT), &scene.store(), "a").await.unwrap();
     assert_same(&back, &bytes, "in one stream");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_kept_unless_memory_was_waited_for() {
+    let bytes = noise(LENGTH);
+    for (memory, kept) in [(32 * MIB, [true, true]), (2 * MIB, [true, false])] {
+        let scene = scene_with(&bytes).await;
+        let store = ObjectBlobStore::new(TransferSettings {
+            memory_bytes: memory as u64,
+            ..TransferSettings::default()
+        });
+        let back = download(&store, &scene.store(), "a").await.unwrap();
+        assert_same(&back, &bytes, "with much memory or little");
+        let told = scene.proxy.headers("GET", "/a", "connection");
+        let expected = kept.map(|is_kept| (!is_kept).then(|| "close".to_owned()));
+        assert_eq!(told, expected, "{memory} bytes");
+    }
 }
