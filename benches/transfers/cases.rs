@@ -45,7 +45,7 @@ pub(crate) fn sizes() -> Vec<Size> {
         size("large", "2 GiB", 2048 * MIB, 3),
     ];
     if std::env::var_os("OSB_BENCH_HUGE").is_some() {
-        sizes.push(size("huge", "8 GiB", 8192 * MIB, 3));
+        sizes.push(size("huge", "8 GiB", 8192 * MIB, 1));
     }
     sizes
 }
