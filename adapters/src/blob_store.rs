@@ -47,7 +47,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{
     artifact::{Expected, ObjectKey},
-    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved, UploadJournal},
+    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved, Tally, UploadJournal},
     request::{AllowedEndpoints, Store},
 };
 
@@ -202,10 +202,11 @@ impl ObjectBlobStore {
         key: &ObjectKey,
         target: &LocalFile,
         expected: Expected,
+        tally: &Tally,
     ) -> Result<Moved, Failure> {
         match self.open(store).await? {
-            Place::Bucket(bucket) => download::download(&bucket, key, target, expected, &self.budget).await,
-            Place::Directory(directory) => directory.download(key, target, expected, &self.budget).await,
+            Place::Bucket(bucket) => download::download(&bucket, key, target, expected, &self.budget, tally).await,
+            Place::Directory(directory) => directory.download(key, target, expected, &self.budget, tally).await,
         }
     }
 }
@@ -252,8 +253,9 @@ impl BlobStore for ObjectBlobStore {
         target: &LocalFile,
         expected: Expected,
         halt: &Halt,
+        tally: &Tally,
     ) -> Result<Moved, BlobStoreError> {
-        let fetched = unless_halted(halt, self.fetch(store, key, target, expected)).await;
+        let fetched = unless_halted(halt, self.fetch(store, key, target, expected, tally)).await;
         fetched.map_err(|failure| failure.told_of(Action::Download, store, key, self.s3.own_secrets()))
     }
 }

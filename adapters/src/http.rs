@@ -18,10 +18,12 @@ mod draft;
 pub mod fuzzing;
 mod jobs;
 mod json;
+mod listing;
 mod openapi;
 mod operation;
 mod places;
 mod polling;
+mod query;
 mod refusals;
 mod reply;
 mod route;
@@ -29,6 +31,8 @@ mod server;
 mod status;
 mod stream;
 mod tls;
+mod waits;
+mod watching;
 
 use std::{sync::Arc, time::Duration};
 
@@ -108,6 +112,7 @@ fn all() -> Routes {
     let mut routes = Routes::default();
     status::add_to(&mut routes);
     openapi::add_to(&mut routes);
+    listing::add_to(&mut routes);
     for kind in JobKind::ALL {
         jobs::add_to(&mut routes, kind);
     }

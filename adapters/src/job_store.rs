@@ -19,6 +19,7 @@ mod finished;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod home;
+mod listing;
 mod logged;
 mod memory;
 mod open;

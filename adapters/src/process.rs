@@ -32,7 +32,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    job::JobKey,
+    job::{JobKey, LiveLog},
     plan::Phase,
     ports::{Halt, ScriptError, ScriptOutcome, ScriptRunner},
     script::ScriptCall,
@@ -117,10 +117,10 @@ impl ScriptRunner for TokioScriptRunner {
     }
 
     /// If the future is dropped, the script runs on and is watched to its end.
-    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError> {
+    async fn run(&self, call: &ScriptCall, halt: &Halt, live: &LiveLog) -> Result<ScriptOutcome, ScriptError> {
         let phase = call.phase;
         let invocation = self.look(move |settings| lookup::invocation(settings, phase)).await?;
-        let script = start::start(&invocation, call, &self.settings).map_err(ScriptError::NotStarted)?;
+        let script = start::start(&invocation, call, &self.settings, live).map_err(ScriptError::NotStarted)?;
         tracing::debug!(script = %invocation.script.display(), supervisor = script.supervisor.id(), "script started");
         // In a task of its own, so that whoever stops waiting does not stop the script: a reader
         // that goes away is a SIGPIPE for the writer.

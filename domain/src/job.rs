@@ -3,8 +3,11 @@
 mod event;
 mod failure;
 mod key;
+mod live;
 mod lock;
 mod log;
+mod pace;
+mod phases;
 mod status;
 mod view;
 
@@ -13,10 +16,13 @@ use chrono::{DateTime, Utc};
 pub use event::{JobEvent, Settlement, StepReport};
 pub use failure::{EX_TEMPFAIL, ExitReason, Failure, FailureCause, StopReason};
 pub use key::{InvalidJobId, JobId, JobKey};
+pub use live::{LiveLog, LiveStream};
 pub use lock::LockRecord;
 pub use log::{HeadAndTail, LOG_HEAD_BYTES, LOG_TAIL_BYTES, ScriptLog};
+pub use pace::{Pace, Sample, Window, pace};
+pub use phases::{LockSpan, PhaseRecord, PhaseStatus};
 pub use status::{IllegalTransition, JobStatus, Outcome};
-pub use view::JobView;
+pub use view::{JobView, Live, StepProgress};
 
 use crate::{
     artifact::{ArtifactName, Sha256},
@@ -276,6 +282,8 @@ impl Job {
             host: self.request.service.host.clone(),
             database: self.request.service.database.clone(),
             locked_since: self.locked_since(),
+            lock_span: self.lock_span(),
+            phases: phases::phases(self.plan(), &self.status, &self.events),
             destination: self.request.destination.echo.clone(),
             transfer: self.request.transfer,
             compression: self.request.compression,
@@ -292,7 +300,24 @@ impl Job {
             ended_at: self.ended_at,
             logs: self.logs.clone(),
             notes: self.notes.clone(),
+            live: None,
         }
+    }
+
+    /// When the service was locked; none if no lock was taken.
+    fn lock_span(&self) -> Option<LockSpan> {
+        match self.lock {
+            LockRecord::NotTaken => None,
+            LockRecord::MayBeHeld | LockRecord::Kept | LockRecord::Released | LockRecord::GivenUp => {
+                phases::lock_span(&self.events)
+            }
+        }
+    }
+
+    /// What clients see of where the job stands: who waits for news waits for a change of it.
+    #[must_use]
+    pub fn state(&self) -> (Option<Phase>, bool) {
+        (self.phase, self.status.is_finished())
     }
 }
 

@@ -10,9 +10,11 @@ mod clock;
 mod halt;
 mod job_api;
 mod job_store;
+mod listing;
 mod local_file;
 mod script_runner;
 mod spawner;
+mod tally;
 mod workspace;
 
 pub use audit_log::{Actor, AuditAction, AuditEntry, AuditLog, Claim};
@@ -21,9 +23,11 @@ pub use clock::Clock;
 pub use halt::Halt;
 pub use job_api::{CancelError, JobApi, RemoveError, StartError, UnlockError};
 pub use job_store::{BackupQuery, JobStore, JobStoreError};
+pub use listing::{JobPage, JobQuery, PageQuery, Place, Standing};
 pub use local_file::LocalFile;
 pub use script_runner::{ScriptError, ScriptOutcome, ScriptRunner};
 pub use spawner::{JobFuture, Spawner};
+pub use tally::Tally;
 pub use workspace::{PreparedRestore, RestoreDirectory, RestorePlace, WorkDirectory, Workspace, WorkspaceError};
 
 #[cfg(any(test, feature = "test-doubles"))]

@@ -7,7 +7,10 @@
 //!                           └──→ aftercare: an unlock that is owed, a record that is missing
 //! ```
 
+mod activity;
 mod aftercare;
+mod bell;
+mod looks;
 mod panics;
 mod perform;
 mod race;
@@ -20,6 +23,7 @@ mod times;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -29,8 +33,8 @@ use crate::{
     job::{Job, JobEvent, JobKey, JobStatus, JobView, Settlement, StopReason},
     plan::{FailurePolicy, Step},
     ports::{
-        BlobStore, CancelError, Clock, JobApi, JobFuture, JobStore, JobStoreError, RemoveError, ScriptRunner, Spawner,
-        StartError, UnlockError, Workspace,
+        BlobStore, CancelError, Clock, JobApi, JobFuture, JobPage, JobStore, JobStoreError, PageQuery, RemoveError,
+        ScriptRunner, Spawner, StartError, UnlockError, Workspace,
     },
     request::JobRequest,
     script::ScriptSettings,
@@ -276,10 +280,16 @@ impl JobApi for JobService {
     }
 
     async fn find(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError> {
-        if let Some(view) = self.inner.registry().recorded(key) {
-            return Ok(Some(view));
-        }
-        self.inner.ports.jobs.view(key).await
+        self.look(key).await
+    }
+
+    async fn find_changed(&self, key: &JobKey, patience: Duration) -> Result<Option<JobView>, JobStoreError> {
+        self.wait_for_change(key, patience).await;
+        self.look(key).await
+    }
+
+    async fn list(&self, wanted: PageQuery) -> Result<JobPage, JobStoreError> {
+        self.page(wanted).await
     }
 
     async fn cancel(&self, key: &JobKey) -> Result<JobView, CancelError> {

@@ -21,11 +21,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     artifact::NamePattern,
-    job::{ArtifactReport, ExitReason, Job, JobId, JobKey, ScriptLog},
+    job::{ArtifactReport, ExitReason, Job, JobId, JobKey, LiveLog},
     plan::{JobKind, Phase, Transfer},
     ports::{
-        BackupQuery, Clock, Halt, JobFuture, JobStore, JobStoreError, PreparedRestore, RestoreDirectory, ScriptError,
-        ScriptOutcome, ScriptRunner, Spawner,
+        BackupQuery, Clock, Halt, JobFuture, JobPage, JobStore, JobStoreError, PageQuery, PreparedRestore,
+        RestoreDirectory, ScriptError, ScriptOutcome, ScriptRunner, Spawner,
     },
     request::{AllowedEndpoints, DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceDraft},
     script::ScriptCall,
@@ -140,7 +140,7 @@ impl ManualSpawner {
     }
 }
 
-/// Scripts that succeed, each only once it is let through.
+/// Scripts that succeed, each only once it is let through. Each writes its phase at once.
 #[derive(Debug, Default)]
 pub struct GatedScriptRunner {
     calls: Mutex<Vec<(String, Phase)>>,
@@ -170,8 +170,9 @@ impl ScriptRunner for GatedScriptRunner {
         Ok(())
     }
 
-    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError> {
+    async fn run(&self, call: &ScriptCall, halt: &Halt, live: &LiveLog) -> Result<ScriptOutcome, ScriptError> {
         let pass = (call.job.id.to_string(), call.phase);
+        live.stdout.push(call.phase.as_str().as_bytes());
         self.calls.lock().unwrap().push(pass.clone());
         let was_halted = poll_fn(|_| {
             let mut passes = self.passes.lock().unwrap();
@@ -192,7 +193,7 @@ impl ScriptRunner for GatedScriptRunner {
         };
         Ok(ScriptOutcome {
             exit,
-            log: ScriptLog::default(),
+            log: live.so_far(),
             was_halted,
         })
     }
@@ -271,6 +272,12 @@ impl JobStore for FakeJobStore {
             .filter(|job| wanted.answer(job).is_some())
             .max_by_key(|job| job.accepted_at());
         Ok(newest.and_then(|job| wanted.answer(job)))
+    }
+
+    async fn settled(&self, wanted: PageQuery) -> Result<JobPage, JobStoreError> {
+        let jobs = self.jobs.lock().unwrap();
+        let settled = jobs.values().filter(|job| job.is_settled());
+        Ok(wanted.page_of(settled.map(Job::view)))
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

@@ -43,4 +43,5 @@ mod storage_env;
 mod swift;
 mod tls;
 mod transfers;
+mod watching;
 mod wire;

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{LocalFile, Moved},
+    ports::{LocalFile, Moved, Tally},
 };
 use futures_util::{StreamExt, stream};
 use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, path::Path};
@@ -38,6 +38,7 @@ pub(super) async fn download(
     target: &LocalFile,
     expected: Expected,
     budget: &Arc<Budget>,
+    tally: &Tally,
 ) -> Result<Moved, Failure> {
     let path = object_path(key)?;
     let patience = bucket.patience();
@@ -54,7 +55,9 @@ pub(super) async fn download(
         path,
         patience,
         budget,
+        tally,
     };
+    tally.expect(download.length);
     let target = Target::open(target).await?;
     let sha256 = bucket.stall.watch(download.fill(&target)).await?;
     target.finish(download.length).await?;
@@ -87,6 +90,8 @@ struct Download<'a> {
     length: u64,
     patience: Patience,
     budget: &'a Arc<Budget>,
+    /// Of what is written.
+    tally: &'a Tally,
 }
 
 /// A piece of the object, and how much of it is there.
@@ -128,6 +133,7 @@ impl Download<'_> {
             match self.in_ranges(target).await {
                 Err(failure) if failure.is_strange() => {
                     tracing::debug!(cause = failure.summary(), "the store does not send ranges as asked");
+                    self.tally.set(0);
                 }
                 result => return result,
             }
@@ -168,6 +174,7 @@ impl Download<'_> {
         while at < self.length {
             if !can_resume && at > 0 {
                 at = 0;
+                self.tally.set(0);
                 hashing = target.hash();
             }
             let start = at;
@@ -281,7 +288,9 @@ impl Download<'_> {
         target: &Target,
     ) -> Result<Buffer, Failure> {
         let buffer = target.write(progress.at, buffer, *pending).await?;
-        progress.at += std::mem::take(pending) as u64;
+        let written = std::mem::take(pending) as u64;
+        progress.at += written;
+        self.tally.add(written);
         if let Some(hashing) = progress.hashing {
             hashing.up_to(progress.at);
         }

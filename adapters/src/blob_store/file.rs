@@ -11,7 +11,7 @@ use std::{
 
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{Halt, LocalFile, Moved, UploadJournal},
+    ports::{Halt, LocalFile, Moved, Tally, UploadJournal},
     request::FileStore,
 };
 use tokio::time::timeout;
@@ -87,7 +87,8 @@ impl Directory {
         // Before the file is there: so there is none that nobody knows.
         let opened = journal.opened(hidden.name()).await;
         opened.map_err(|text| Failure::unknown_upload(&text))?;
-        let sha256 = match self.make(&hidden, &name, source, budget, halt).await {
+        let tally = journal.tally();
+        let sha256 = match self.make(&hidden, &name, (source, &tally), budget, halt).await {
             Ok(sha256) => sha256,
             Err(failure) => {
                 hidden.remove(self.patience).await;
@@ -104,7 +105,7 @@ impl Directory {
         &self,
         hidden: &Hidden,
         name: &str,
-        source: &Source,
+        (source, tally): (&Source, &Tally),
         budget: &Arc<Budget>,
         halt: &Halt,
     ) -> Result<Sha256, Failure> {
@@ -112,7 +113,7 @@ impl Directory {
         // Not dropped half-way: the file could appear after it was removed.
         let file = within(self.patience, "creating the object", hidden.create()).await?;
         let fill = async {
-            let sha256 = self.copy(source, &file, budget).await?;
+            let sha256 = self.copy(source, &file, budget, tally).await?;
             source.refuse_if_changed().await?;
             let file = Arc::clone(&file);
             let complete = async {
@@ -140,7 +141,13 @@ impl Directory {
         result
     }
 
-    async fn copy(&self, source: &Source, file: &Arc<File>, budget: &Arc<Budget>) -> Result<Sha256, Failure> {
+    async fn copy(
+        &self,
+        source: &Source,
+        file: &Arc<File>,
+        budget: &Arc<Budget>,
+        tally: &Tally,
+    ) -> Result<Sha256, Failure> {
         let digest = Digest::default();
         for part in parts(source.size, COPY_BYTES) {
             let piece = source.read(part, budget, &digest).await?;
@@ -151,6 +158,7 @@ impl Directory {
             };
             let write = within(self.patience, "writing the object", write);
             self.stall.watch(write).await?;
+            tally.add(part.length as u64);
         }
         Ok(digest.value())
     }
@@ -161,12 +169,14 @@ impl Directory {
         target: &LocalFile,
         expected: Expected,
         budget: &Arc<Budget>,
+        tally: &Tally,
     ) -> Result<Moved, Failure> {
         let open = self.open_object(name_of(key)?);
         let (file, length) = within(self.patience, "opening the object", open).await?;
         refuse_other_size(length, expected)?;
         let target = Target::open(target).await?;
-        let sha256 = self.receive(file, length, &target, budget).await?;
+        tally.expect(length);
+        let sha256 = self.receive((file, length), &target, budget, tally).await?;
         target.finish(length).await?;
         checked(length, sha256, expected)
     }
@@ -191,7 +201,13 @@ impl Directory {
         .await
     }
 
-    async fn receive(&self, file: File, length: u64, target: &Target, budget: &Arc<Budget>) -> Result<Sha256, Failure> {
+    async fn receive(
+        &self,
+        (file, length): (File, u64),
+        target: &Target,
+        budget: &Arc<Budget>,
+        tally: &Tally,
+    ) -> Result<Sha256, Failure> {
         let file = Arc::new(file);
         let digest = Digest::default();
         for part in parts(length, COPY_BYTES) {
@@ -209,6 +225,7 @@ impl Directory {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Failure::changed_object()),
                 Err(error) => return Err(Failure::directory("reading the object", &error)),
             };
+            tally.add(part.length as u64);
         }
         Ok(digest.value())
     }

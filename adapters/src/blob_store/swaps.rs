@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     artifact::{Expected, ObjectKey},
-    ports::{BlobStore, Halt, LocalFile, UploadJournal},
+    ports::{BlobStore, Halt, LocalFile, Tally, UploadJournal},
     request::{FileStore, Store},
 };
 use tempfile::TempDir;
@@ -112,7 +112,10 @@ impl Scene {
     async fn download(&self, key: &str, file: &LocalFile) -> bool {
         let (key, halt) = (ObjectKey::new("", key), Halt::default());
         let (store, expected) = (self.store(), Expected::default());
-        let got = self.blobs.download(&store, &key, file, expected, &halt).await;
+        let got = self
+            .blobs
+            .download(&store, &key, file, expected, &halt, &Tally::default())
+            .await;
         got.is_ok()
     }
 

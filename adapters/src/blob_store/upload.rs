@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use domain::{
     artifact::ObjectKey,
-    ports::{Halt, Moved, UploadJournal},
+    ports::{Halt, Moved, Tally, UploadJournal},
 };
 use futures_util::{Stream, StreamExt, stream};
 use object_store::{GetResult, PutMode, PutOptions, PutPayload, multipart::PartId, path::Path};
@@ -55,6 +55,7 @@ pub(super) async fn upload(
         source,
         budget,
         journal,
+        tally: journal.tally(),
         halt,
         digest: Digest::default(),
         mark: if bucket.takes_marks { Mark::new() } else { Mark::none() },
@@ -65,6 +66,7 @@ pub(super) async fn upload(
     } else {
         upload.in_parts().await?;
     }
+    upload.tally.set(source.size);
     Ok(Moved {
         size_bytes: upload.stored_length().await?,
         sha256: upload.digest.value(),
@@ -78,6 +80,8 @@ struct Upload<'a> {
     budget: &'a Arc<Budget>,
     patience: Patience,
     journal: &'a dyn UploadJournal,
+    /// Of what the store has taken.
+    tally: Tally,
     halt: &'a Halt,
     /// Of what was read.
     digest: Digest,
@@ -373,6 +377,7 @@ impl Upload<'_> {
         };
         let sent = self.bucket.stall.watch(self.patience.retry(put)).await?;
         self.patience.renew();
+        self.tally.add(part.length as u64);
         Ok((part.index, sent))
     }
 

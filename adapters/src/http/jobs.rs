@@ -2,10 +2,12 @@
 
 mod operation;
 
+use std::time::Duration;
+
 use domain::{
-    job::{JobId, JobKey},
+    job::{JobId, JobKey, JobView},
     plan::JobKind,
-    ports::StartError,
+    ports::{JobStoreError, StartError},
     request::Faults,
 };
 use percent_encoding::percent_decode_str;
@@ -14,7 +16,7 @@ use warp::{http::StatusCode, reply::Response};
 use super::{
     draft,
     json::Members,
-    reply,
+    query, reply,
     route::{Call, Routes},
 };
 
@@ -80,10 +82,29 @@ async fn poll(kind: JobKind, call: Call) -> Response {
     let Some(key) = key(kind, &call.segment) else {
         return reply::empty(StatusCode::BAD_REQUEST);
     };
-    match call.context.api.find(&key).await {
+    let Ok(patience) = query::wait(&call.query) else {
+        return reply::empty(StatusCode::BAD_REQUEST);
+    };
+    let found = match patience {
+        Some(patience) => found_changed(&call, &key, patience).await,
+        None => call.context.api.find(&key).await,
+    };
+    match found {
         Ok(Some(view)) => reply::found(&view),
         Ok(None) => reply::empty(StatusCode::NOT_FOUND),
         Err(error) => reply::job_store_failed(&error.to_string()),
+    }
+}
+
+/// The job once there is news of it, as long as this may wait.
+async fn found_changed(call: &Call, key: &JobKey, patience: Duration) -> Result<Option<JobView>, JobStoreError> {
+    let Call { context, routes, .. } = call;
+    // Half of the connections stay for those who do not wait.
+    let wait = routes.waits.begin(context.limits.connections / 2);
+    tokio::select! {
+        found = context.api.find_changed(key, patience) => found,
+        () = wait.over() => context.api.find(key).await,
+        () = call.stop.0.cancelled() => context.api.find(key).await,
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use warp::http::{Method, StatusCode};
 
 use super::{
-    operation::{Answer, Holds, Operation, Takes, answer},
+    operation::{Answer, Form, Holds, Operation, Parameter, Takes, answer},
     reply,
     route::Routes,
 };
@@ -77,22 +77,43 @@ fn described(operation: &Operation) -> Value {
         "summary": operation.summary,
         "responses": responses.collect::<Map<_, _>>(),
     });
-    if operation.path.contains("{id}") {
-        described["parameters"] = json!([{
-            "name": "id",
-            "in": "path",
-            "required": true,
-            "description": "The id that the job was triggered with.",
-            "schema": members::id(),
-        }]);
+    let parameters = parameters(operation);
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
     }
     let body = match operation.takes {
-        Takes::Nothing => return described,
+        Takes::Nothing | Takes::Query(_) => return described,
         Takes::Trigger(kind) => requests::body_of_trigger(kind),
         Takes::Id => requests::body_with_id(),
     };
     described["requestBody"] = body;
     described
+}
+
+fn parameters(operation: &Operation) -> Vec<Value> {
+    let mut all = Vec::new();
+    if operation.path.contains("{id}") {
+        all.push(json!({
+            "name": "id",
+            "in": "path",
+            "required": true,
+            "description": "The id that the job was triggered with.",
+            "schema": members::id(),
+        }));
+    }
+    if let Takes::Query(parameters) = operation.takes {
+        let schema = |form| match form {
+            Form::Any => json!({"type": "string"}),
+            Form::Pattern(pattern) => json!({"type": "string", "pattern": pattern}),
+            Form::OneOf(words) => json!({"type": "string", "enum": words}),
+            Form::Time => json!({"type": "string", "format": "date-time"}),
+            Form::UpTo(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
+        };
+        all.extend(parameters.iter().map(|Parameter { name, form, tells }| {
+            json!({"name": name, "in": "query", "description": tells, "schema": schema(*form)})
+        }));
+    }
+    all
 }
 
 /// As GET, without bodies.

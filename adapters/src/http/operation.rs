@@ -23,15 +23,51 @@ pub(super) struct Operation {
     pub(super) answers: Vec<Answer>,
 }
 
-/// What an operation wants for a body. None is read where none is wanted.
+/// What an operation wants beside its path. No body is read where none is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
-    /// None.
+    /// Nothing.
     Nothing,
+    /// No body, but these in the URL's query.
+    Query(&'static [Parameter]),
     /// All that a job of this kind needs.
     Trigger(JobKind),
     /// An object with an id.
     Id,
+}
+
+impl Takes {
+    /// Whether it wants a body.
+    pub(super) fn is_body(self) -> bool {
+        match self {
+            Self::Nothing | Self::Query(_) => false,
+            Self::Trigger(_) | Self::Id => true,
+        }
+    }
+}
+
+/// Something that may stand in a URL's query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) form: Form,
+    /// What it means, for people.
+    pub(super) tells: &'static str,
+}
+
+/// What the text of a parameter may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Anything.
+    Any,
+    /// What this matches.
+    Pattern(&'static str),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A time by RFC 3339.
+    Time,
+    /// A number from 1 on.
+    UpTo(usize),
 }
 
 /// One possible answer.
@@ -54,6 +90,8 @@ pub(super) enum Holds {
     Status,
     /// `{message, state, error_message}`
     Error,
+    /// `{jobs, next}`
+    Jobs,
     /// The polling body of a job, or of one that was refused.
     Polling(JobKind),
     /// The document itself.
@@ -79,7 +117,7 @@ impl Operation {
             Holds::Error,
             "The agent failed while it handled the request, or its records could not be used.",
         ));
-        if self.takes != Takes::Nothing {
+        if self.takes.is_body() {
             answers.push(answer(
                 StatusCode::REQUEST_TIMEOUT,
                 Holds::Error,

@@ -9,6 +9,8 @@ use domain::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use super::watching::{Watched, ms};
+
 /// A polling body. Member names and their order are the original's; all are always there, but for
 /// those that are left out when empty.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(super) struct PollingBody {
     logs: Vec<(Phase, ScriptLog)>,
     outcome: Option<Outcome>,
     lock_released: Option<bool>,
+    watched: Watched,
 }
 
 impl PollingBody {
@@ -49,6 +52,7 @@ impl PollingBody {
             logs: Vec::new(),
             outcome: None,
             lock_released: None,
+            watched: Watched::default(),
         }
     }
 
@@ -82,6 +86,7 @@ impl PollingBody {
             sha256: Some(Sha256::from([0; 32])),
             outcome: Some(Outcome::Succeeded),
             lock_released: Some(true),
+            watched: Watched::most(),
             ..Self::refused(kind, "-")
         }
     }
@@ -95,10 +100,9 @@ impl PollingBody {
         }
     }
 
-    fn execution_time_ms(&self) -> i64 {
+    fn execution_time_ms(&self) -> u64 {
         match (self.start_time, self.end_time) {
-            // The clock may have been set back meanwhile.
-            (Some(start), Some(end)) => (end - start).num_milliseconds().max(0),
+            (Some(start), Some(end)) => ms(end - start),
             (Some(_) | None, _) => 0,
         }
     }
@@ -106,14 +110,7 @@ impl PollingBody {
 
 impl From<&JobView> for PollingBody {
     fn from(view: &JobView) -> Self {
-        let (status, state) = match &view.status {
-            JobStatus::Queued => ("RUNNING", "queued"),
-            JobStatus::Between { .. } | JobStatus::Running { .. } => {
-                ("RUNNING", view.phase.map_or("queued", Phase::as_str))
-            }
-            JobStatus::Succeeded => ("SUCCEEDED", "finished"),
-            JobStatus::Failed { .. } => ("FAILED", "finished"),
-        };
+        let (status, state) = status_and_state(view);
         let (filename, size_bytes) = match &view.artifact {
             Some(artifact) => (artifact.filename.clone(), artifact.size_bytes),
             None => (String::new(), 0),
@@ -134,14 +131,34 @@ impl From<&JobView> for PollingBody {
             logs: view.logs.clone(),
             outcome: view.status.outcome(),
             lock_released: view.lock.is_released(),
+            watched: Watched::from(view),
         }
     }
 }
 
-#[derive(Serialize)]
-struct FileSize {
+/// The members `status` and `state`.
+pub(super) fn status_and_state(view: &JobView) -> (&'static str, &'static str) {
+    match &view.status {
+        JobStatus::Queued => ("RUNNING", "queued"),
+        JobStatus::Between { .. } | JobStatus::Running { .. } => {
+            ("RUNNING", view.phase.map_or("queued", Phase::as_str))
+        }
+        JobStatus::Succeeded => ("SUCCEEDED", "finished"),
+        JobStatus::Failed { .. } => ("FAILED", "finished"),
+    }
+}
+
+/// The member `filesize`.
+#[derive(Debug, Serialize)]
+pub(super) struct FileSize {
     size: u64,
     unit: &'static str,
+}
+
+impl FileSize {
+    pub(super) fn of(size: u64) -> Self {
+        Self { size, unit: "byte" }
+    }
 }
 
 impl Serialize for PollingBody {
@@ -177,11 +194,7 @@ impl Serialize for PollingBody {
             }
             map.serialize_entry("filename", &self.filename)?;
             map.serialize_entry("filenamePrefix", &destination.filename_prefix)?;
-            let filesize = FileSize {
-                size: self.size_bytes,
-                unit: "byte",
-            };
-            map.serialize_entry("filesize", &filesize)?;
+            map.serialize_entry("filesize", &FileSize::of(self.size_bytes))?;
         }
         map.serialize_entry("start_time", &time(self.start_time))?;
         map.serialize_entry("end_time", &time(self.end_time))?;
@@ -201,12 +214,13 @@ impl Serialize for PollingBody {
         if let Some(sha256) = self.sha256 {
             map.serialize_entry("sha256", &sha256.to_string())?;
         }
+        self.watched.add_to(&mut map)?;
         map.end()
     }
 }
 
 /// UTC in whole seconds, with a numeric offset, as both known clients parse it.
-fn time(at: Option<DateTime<Utc>>) -> String {
+pub(super) fn time(at: Option<DateTime<Utc>>) -> String {
     at.map(|at| at.format("%Y-%m-%dT%H:%M:%S+00:00").to_string())
         .unwrap_or_default()
 }

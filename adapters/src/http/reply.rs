@@ -12,7 +12,7 @@ use warp::{
     reply::Response,
 };
 
-use super::{body::BodyError, polling::PollingBody};
+use super::{body::BodyError, listing::Page, polling::PollingBody};
 
 /// What all unforeseen answers carry.
 #[derive(Default, Serialize)]
@@ -168,6 +168,21 @@ pub(super) fn job_store_failed(problem: &str) -> Response {
 
 pub(super) fn found(view: &JobView) -> Response {
     json(StatusCode::OK, &PollingBody::from(view))
+}
+
+/// A part of the list of jobs.
+pub(super) fn listed(page: &Page) -> Response {
+    json(StatusCode::OK, page)
+}
+
+/// What stands behind the `?` is not understood.
+pub(super) fn bad_query(problem: &str) -> Response {
+    error(
+        StatusCode::BAD_REQUEST,
+        "The query is not understood.",
+        "Query",
+        problem,
+    )
 }
 
 /// The id is taken, by this job.

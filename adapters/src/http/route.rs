@@ -28,8 +28,9 @@ use super::{
     audit::{self, Peer},
     body::{self, BodyError},
     openapi,
-    operation::{Operation, Takes},
+    operation::Operation,
     reply,
+    waits::{Stop, Waits},
 };
 
 /// One request, for a handler.
@@ -39,10 +40,14 @@ pub(super) struct Call {
     pub(super) routes: Arc<Routes>,
     /// What stands in the path for `{id}`, as it is in the URL.
     pub(super) segment: String,
+    /// What stands behind the path's `?`, as it is in the URL.
+    pub(super) query: String,
     /// Empty where the operation takes none.
     pub(super) body: Result<Zeroizing<Vec<u8>>, BodyError>,
     /// The job that it is about, once the handler knows it.
     pub(super) id: Arc<OnceLock<JobId>>,
+    /// Cancelled when the server stops: from then on nothing waits.
+    pub(super) stop: Stop,
 }
 
 type Handler = Box<dyn Fn(Call) -> BoxFuture<'static, Response> + Send + Sync>;
@@ -52,6 +57,8 @@ type Handler = Box<dyn Fn(Call) -> BoxFuture<'static, Response> + Send + Sync>;
 pub(super) struct Routes {
     entries: Vec<(Operation, Handler)>,
     document: OnceLock<Vec<u8>>,
+    /// The requests that wait for news.
+    pub(super) waits: Waits,
 }
 
 impl fmt::Debug for Routes {
@@ -64,8 +71,10 @@ impl fmt::Debug for Routes {
 struct Head {
     method: Method,
     path: FullPath,
+    query: String,
     headers: HeaderMap,
     peer: Option<Peer>,
+    stop: Option<Stop>,
 }
 
 /// Where a request leads.
@@ -101,15 +110,19 @@ impl Routes {
         let context = Arc::clone(context);
         warp::method()
             .and(warp::path::full())
+            .and(query())
             .and(warp::header::headers_cloned())
             .and(warp::ext::optional())
+            .and(warp::ext::optional())
             .and(warp::body::stream())
-            .then(move |method, path, headers, peer, stream| {
+            .then(move |method, path, query, headers, peer, stop, stream| {
                 let head = Head {
                     method,
                     path,
+                    query,
                     headers,
                     peer,
+                    stop,
                 };
                 Arc::clone(&routes).answer(Arc::clone(&context), head, stream)
             })
@@ -146,16 +159,18 @@ impl Routes {
             Found::OtherMethods(allowed) => return reply::method_not_allowed(&allowed),
             Found::Nothing => return reply::unknown_path(),
         };
-        let body = match operation.takes {
-            Takes::Nothing => Ok(Zeroizing::default()),
-            Takes::Trigger(_) | Takes::Id => body::read(&head.headers, stream, context.limits).await,
+        let body = match operation.takes.is_body() {
+            false => Ok(Zeroizing::default()),
+            true => body::read(&head.headers, stream, context.limits).await,
         };
         let call = Call {
             context,
             routes: Arc::clone(&self),
             segment: segment.to_owned(),
+            query: head.query,
             body,
             id: Arc::default(),
+            stop: head.stop.unwrap_or_default(),
         };
         let response = match operation.audited {
             None => handler(call).await,
@@ -177,6 +192,11 @@ impl Routes {
         );
         response
     }
+}
+
+/// What stands behind the path's `?`; empty where there is none.
+fn query() -> BoxedFilter<(String,)> {
+    warp::query::raw().or(warp::any().map(String::new)).unify().boxed()
 }
 
 /// Handles a call that changes something, in a task of its own: what was begun is finished, and noted,

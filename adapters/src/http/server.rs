@@ -30,6 +30,7 @@ use super::{
     refusals::Refusals,
     reply, routes,
     stream::PlacedStream,
+    waits::Stop,
 };
 
 /// How long open requests may take to end once the server stops.
@@ -160,6 +161,7 @@ impl Office {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
+            request.extensions_mut().insert(Stop(self.stop.clone()));
             self.answer(request, place)
         });
         let connection = http1::Builder::new()

@@ -2,11 +2,13 @@
 
 mod audit;
 mod hostile;
+mod listing;
 mod openapi;
 mod polling;
 mod requests;
 mod rows;
 mod server;
+mod watching;
 
 use std::sync::{Arc, Mutex};
 

@@ -7,10 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use domain::job::{JobKey, JobView};
+use domain::job::{JobKey, JobView, PhaseRecord};
 
 /// Enough for some ten thousand jobs whose scripts say little.
-const MAX_BYTES: usize = 22 * 1024 * 1024;
+const MAX_BYTES: usize = 26 * 1024 * 1024;
 /// What a text, a log or an entry of the two maps takes beside its bytes, roughly.
 const OVERHEAD_BYTES: usize = 32;
 
@@ -134,7 +134,8 @@ fn bytes_of(view: &JobView) -> usize {
     // Each log is shared text, and has its entry in the list.
     let of_log = |text: &str| text.len() + 2 * OVERHEAD_BYTES;
     let in_maps = size_of::<Held>() + 4 * OVERHEAD_BYTES;
-    size_of::<JobView>() + in_maps + texts.map(of_text).sum::<usize>() + logs.map(of_log).sum::<usize>()
+    let phases = view.phases.len() * size_of::<PhaseRecord>() + OVERHEAD_BYTES;
+    size_of::<JobView>() + in_maps + phases + texts.map(of_text).sum::<usize>() + logs.map(of_log).sum::<usize>()
 }
 
 #[cfg(test)]

@@ -11,13 +11,14 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     job::{ArtifactReport, Job, JobKey, JobView},
-    ports::{BackupQuery, JobStore, JobStoreError},
+    ports::{BackupQuery, JobPage, JobStore, JobStoreError, PageQuery},
 };
 
 use super::{
     cache::Cache,
     finished::{Finished, on_disk},
     home::{Home, Places},
+    listing::{self, Listing},
     open::{self, OpenJob},
     problems::Problems,
     record::{file_name, key_of},
@@ -80,6 +81,7 @@ struct Shared {
     /// Only for moments, never while the disk is waited for.
     open: Mutex<HashMap<JobKey, OpenJob>>,
     cache: Mutex<Cache>,
+    listing: Listing,
     problems: Problems,
     places: Places,
     max_state_size: u64,
@@ -116,6 +118,7 @@ impl FileJobStore {
             }),
             open: Mutex::new(open.into_iter().map(|open| (open.job.key(), open)).collect()),
             cache: Mutex::default(),
+            listing: Listing::default(),
             problems,
             places,
             max_state_size: settings.max_state_size,
@@ -168,6 +171,7 @@ impl Shared {
         disk.finished.sweep(open_bytes, |name| {
             if let Some(key) = key_of(name) {
                 self.cache().forget(&key);
+                self.listing.forget(&key);
             }
         })
     }
@@ -190,6 +194,7 @@ impl Shared {
             ));
             disk.is_adrift = true;
             self.cache().clear();
+            self.listing.clear();
         }
         disk.home.enter_again()?;
         let jobs: Vec<Job> = self.open().values().map(|open| open.job.clone()).collect();
@@ -230,7 +235,9 @@ impl Shared {
         if job.is_settled() {
             let was_there = disk.home.places().finished().join(file_name(&key)).exists();
             let length = open::settle(&disk.home, job)?;
-            self.cache().replace(job.view());
+            let view = job.view();
+            self.listing.add(&view);
+            self.cache().replace(view);
             self.open().remove(&key);
             if !was_there {
                 disk.finished.added(length);
@@ -261,6 +268,18 @@ impl Shared {
         Ok(view)
     }
 
+    fn page(&self, wanted: &PageQuery) -> Result<JobPage, String> {
+        let directory = self.places.finished();
+        self.listing.page(&directory, wanted, |key| {
+            let cached = self.cache().get(key);
+            match cached {
+                Some(view) => Some(JobView::clone(&view)),
+                // Not put there: who reads the list must not push out what clients poll.
+                None => listing::read(&directory, key),
+            }
+        })
+    }
+
     fn remove(&self, key: &JobKey) -> Result<bool, String> {
         let mut disk = self.disk();
         self.come_home(&mut disk)?;
@@ -269,6 +288,7 @@ impl Shared {
         let removed = remove(&directory, &name);
         // Whatever was said: the file may be gone.
         self.cache().forget(key);
+        self.listing.forget(key);
         let removed =
             removed.map_err(|error| format!("cannot remove the record of {key}: {error}{}", advice(&error)))?;
         if removed {
@@ -321,6 +341,10 @@ impl JobStore for FileJobStore {
         }
         self.work(move |shared| super::finished::newest_backup(&shared.places.finished(), &wanted))
             .await
+    }
+
+    async fn settled(&self, wanted: PageQuery) -> Result<JobPage, JobStoreError> {
+        self.work(move |shared| shared.page(&wanted)).await
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

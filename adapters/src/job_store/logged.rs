@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::{
     job::{ArtifactReport, Job, JobEvent, JobKey, JobStatus, JobView, Settlement},
-    ports::{BackupQuery, JobStore, JobStoreError},
+    ports::{BackupQuery, JobPage, JobStore, JobStoreError, PageQuery},
 };
 
 /// A job store that tells the log of every change once it has handed it on.
@@ -68,6 +68,14 @@ impl JobStore for LoggedJobStore {
 
     async fn newest_backup(&self, wanted: BackupQuery) -> Result<Option<ArtifactReport>, JobStoreError> {
         self.inner.newest_backup(wanted).await
+    }
+
+    async fn settled(&self, wanted: PageQuery) -> Result<JobPage, JobStoreError> {
+        let page = self.inner.settled(wanted).await;
+        if let Err(error) = &page {
+            tracing::error!(%error, "the list of jobs could not be read");
+        }
+        page
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

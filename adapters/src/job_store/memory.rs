@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     job::{ArtifactReport, Job, JobKey, JobView},
-    ports::{BackupQuery, JobStore, JobStoreError},
+    ports::{BackupQuery, JobPage, JobStore, JobStoreError, PageQuery},
 };
 
 /// What the settled jobs' logs may take together; clients seldom remove jobs, and scripts may write
@@ -113,6 +113,12 @@ impl JobStore for MemoryJobStore {
             .values()
             .filter_map(|job| Some((job.accepted_at(), wanted.answer(job)?)));
         Ok(found.max_by_key(|(at, _)| *at).map(|(_, artifact)| artifact))
+    }
+
+    async fn settled(&self, wanted: PageQuery) -> Result<JobPage, JobStoreError> {
+        let jobs = self.jobs();
+        let settled = jobs.by_key.values().filter(|job| job.is_settled());
+        Ok(wanted.page_of(settled.map(Job::view)))
     }
 
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError> {

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 use super::{
     seal::SealKey,
     stored::{
-        StoredEntry, StoredEvent, StoredHeader, StoredRequest, StoredVersion, VERSION, time_from_text, time_to_text,
+        StoredAcceptance, StoredEntry, StoredEvent, StoredHeader, StoredRequest, StoredVersion, VERSION,
+        time_from_text, time_to_text,
     },
 };
 
@@ -89,6 +90,12 @@ pub(super) fn encode_events(events: &[Entry]) -> Result<Vec<u8>, String> {
         push_line(&mut lines, &to_json(&entry)?);
     }
     Ok(lines)
+}
+
+/// When the job was accepted whose record begins with this line.
+pub(super) fn accepted_at(first_line: &[u8]) -> Result<chrono::DateTime<chrono::Utc>, String> {
+    let StoredAcceptance { accepted_at } = from_json(checked(without_newline(first_line))?)?;
+    time_from_text(&accepted_at)
 }
 
 /// Reads the record of `key`; an error says what is damaged.

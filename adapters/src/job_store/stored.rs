@@ -22,6 +22,12 @@ pub(super) struct StoredVersion {
     pub(super) version: u32,
 }
 
+/// What the list of jobs needs of a header.
+#[derive(Debug, Deserialize)]
+pub(super) struct StoredAcceptance {
+    pub(super) accepted_at: String,
+}
+
 /// The first line of a record.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredHeader {

@@ -118,5 +118,6 @@ async fn logs_of_finished_jobs_are_bounded_all_together() {
 
 mod damage;
 mod files;
+mod listing;
 mod strangers;
 mod views;

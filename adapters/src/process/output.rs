@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use domain::job::HeadAndTail;
+use domain::job::LiveStream;
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, fcntl},
@@ -19,18 +19,19 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(super) struct Stream {
     pipe: pipe::Receiver,
     redactor: Redactor,
-    kept: HeadAndTail,
+    kept: LiveStream,
     chunk: Vec<u8>,
     ended: bool,
 }
 
 impl Stream {
-    /// Reads from `pipe`, on the runtime that this is called on; keeps nothing of `secrets`.
-    pub(super) fn new(pipe: io::PipeReader, secrets: Secrets) -> io::Result<Self> {
+    /// Reads from `pipe`, on the runtime that this is called on, and keeps it where others look too; keeps
+    /// nothing of `secrets`.
+    pub(super) fn new(pipe: io::PipeReader, secrets: Secrets, kept: LiveStream) -> io::Result<Self> {
         Ok(Self {
             pipe: pipe::Receiver::from_owned_fd(pipe.into())?,
             redactor: Redactor::new(secrets),
-            kept: HeadAndTail::default(),
+            kept,
             chunk: vec![0; CHUNK_BYTES],
             ended: false,
         })
@@ -55,7 +56,7 @@ impl Stream {
             tokio::spawn(drain(self.pipe));
         }
         self.redactor.finish(|bytes| self.kept.push(bytes));
-        self.kept.into_text()
+        self.kept.text()
     }
 
     /// Takes what a script that has ended left in the pipe.

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use domain::{job::JobKey, plan::Phase, script::ScriptCall};
+use domain::{
+    job::{JobKey, LiveLog},
+    plan::Phase,
+    script::ScriptCall,
+};
 use tokio::process::{Child, Command};
 
 use super::{
@@ -67,6 +71,7 @@ pub(super) fn start(
     invocation: &Invocation,
     call: &ScriptCall,
     settings: &ScriptRunnerSettings,
+    live: &LiveLog,
 ) -> Result<RunningScript, String> {
     let secrets = Secrets::new(&call.redacted)?;
     let marker = uuid::Uuid::new_v4().to_string();
@@ -75,7 +80,7 @@ pub(super) fn start(
         invocation,
         call,
         &settings.inherited_environment,
-        secrets,
+        (secrets, live),
         &marker,
         place,
     ) {
@@ -127,13 +132,14 @@ fn try_to_start(
     invocation: &Invocation,
     call: &ScriptCall,
     inherited: &[(OsString, OsString)],
-    secrets: Secrets,
+    (secrets, live): (Secrets, &LiveLog),
     marker: &str,
     place: Option<PidPlace>,
 ) -> io::Result<(Child, Status, Stream, Stream)> {
     let (stdout, stdout_writer) = io::pipe()?;
     let (stderr, stderr_writer) = io::pipe()?;
-    let (stdout, stderr) = (Stream::new(stdout, secrets.clone())?, Stream::new(stderr, secrets)?);
+    let stdout = Stream::new(stdout, secrets.clone(), live.stdout.clone())?;
+    let stderr = Stream::new(stderr, secrets, live.stderr.clone())?;
     let mut command = match &invocation.bash {
         Some(bash) => {
             let mut command = Command::new(bash);

@@ -91,7 +91,7 @@ impl Scripts {
     }
 
     async fn run(&self, call: &ScriptCall) -> Result<ScriptOutcome, ScriptError> {
-        self.runner().run(call, &Halt::default()).await
+        self.runner().run(call, &Halt::default(), &LiveLog::default()).await
     }
 
     /// Runs the backup script without arguments.

@@ -28,7 +28,7 @@ use std::{
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved},
+    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved, Tally, UploadJournal},
     request::{FileStore, S3Addressing, S3Credentials, S3Store, Store},
 };
 use tempfile::TempDir;
@@ -138,21 +138,25 @@ async fn send(
     source: &Path,
     size: u64,
 ) -> Result<Moved, BlobStoreError> {
-    let halt = Halt::default();
-    blobs
-        .upload(store, &key(name), &local(source), size, Journal::new(), &halt)
-        .await
+    let (journal, halt) = (Journal::new(), Halt::default());
+    let sent = blobs
+        .upload(store, &key(name), &local(source), size, journal.clone(), &halt)
+        .await?;
+    assert_eq!(journal.tally().done(), Some(size), "all of it was counted");
+    Ok(sent)
 }
 
 /// Downloads bytes by way of a file.
 async fn download(blobs: &ObjectBlobStore, store: &Store, name: &str) -> Result<Vec<u8>, BlobStoreError> {
     let desk = Desk::new();
     let target = desk.file("target", b"");
-    let (expected, halt) = (Expected::default(), Halt::default());
+    let (expected, halt, tally) = (Expected::default(), Halt::default(), Tally::default());
     let moved = blobs
-        .download(store, &key(name), &local(&target), expected, &halt)
+        .download(store, &key(name), &local(&target), expected, &halt, &tally)
         .await?;
     let bytes = fs::read(&target).unwrap();
+    // Also where some of it was fetched twice.
+    assert_eq!(tally.done(), Some(moved.size_bytes), "all of it was counted, and once");
     assert_eq!((moved.size_bytes, moved.sha256), (bytes.len() as u64, sha256(&bytes)));
     Ok(bytes)
 }

@@ -129,6 +129,17 @@ pub enum Settlement {
     GivenUp,
 }
 
+impl Settlement {
+    /// Whether the service is unlocked.
+    #[must_use]
+    pub fn is_release(self) -> bool {
+        match self {
+            Self::Released | Self::ReleasedByAnother => true,
+            Self::GivenUp => false,
+        }
+    }
+}
+
 /// What a step leaves to tell, however it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StepReport {

@@ -64,16 +64,12 @@ impl HeadAndTail {
     /// The text: replacement characters for what is not UTF-8, and a line that says how much was
     /// left out, if anything was.
     #[must_use]
-    pub fn into_text(self) -> Arc<str> {
+    pub fn text(&self) -> Arc<str> {
         let (front, back) = self.tail.as_slices();
-        let mut tail = Vec::with_capacity(self.tail.len());
-        tail.extend_from_slice(front);
-        tail.extend_from_slice(back);
         if self.left_out_bytes == 0 {
-            let mut all = self.head;
-            all.extend_from_slice(&tail);
-            return String::from_utf8_lossy(&all).into();
+            return String::from_utf8_lossy(&[self.head.as_slice(), front, back].concat()).into();
         }
+        let tail = [front, back].concat();
         let (head, tail_text) = (without_cut_character(&self.head), from_character_start(&tail));
         let trimmed = (self.head.len() - head.len()) + (tail.len() - tail_text.len());
         let left_out = self.left_out_bytes + trimmed as u64;
@@ -110,7 +106,7 @@ mod tests {
         for chunk in chunks {
             kept.push(chunk);
         }
-        kept.into_text().to_string()
+        kept.text().to_string()
     }
 
     #[test]
@@ -162,9 +158,6 @@ mod tests {
         assert!(kept.head.capacity() <= 2 * LOG_HEAD_BYTES);
         assert!(kept.tail.capacity() <= 4 * LOG_TAIL_BYTES);
         let left_out = (64 << 20) - LOG_HEAD_BYTES - LOG_TAIL_BYTES;
-        assert!(
-            kept.into_text()
-                .contains(&format!("[... {left_out} bytes left out ...]"))
-        );
+        assert!(kept.text().contains(&format!("[... {left_out} bytes left out ...]")));
     }
 }

@@ -47,6 +47,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, for tables.
+    pub const ALL: [Self; 4] = [Self::Succeeded, Self::Failed, Self::Cancelled, Self::Interrupted];
+
     /// The word on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

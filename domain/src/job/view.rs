@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ArtifactReport, Failure, JobKey, JobStatus, LockRecord, ScriptLog};
+use super::{ArtifactReport, Failure, JobKey, JobStatus, LockRecord, LockSpan, Pace, PhaseRecord, ScriptLog};
 use crate::{
-    plan::{Phase, Role, Transfer},
+    plan::{Phase, Role, Step, Transfer},
     request::DestinationEcho,
 };
 
@@ -19,6 +19,10 @@ pub struct JobView {
     pub database: String,
     /// Since when the service may be locked; none if it is not.
     pub locked_since: Option<DateTime<Utc>>,
+    /// When the service was locked; none if no lock was taken.
+    pub lock_span: Option<LockSpan>,
+    /// How each phase went, in the order of the plan.
+    pub phases: Vec<PhaseRecord>,
     /// What the client sent about the destination.
     pub destination: DestinationEcho,
     /// Who moves the bytes.
@@ -45,6 +49,33 @@ pub struct JobView {
     pub logs: Vec<(Phase, ScriptLog)>,
     /// What the reader should know that is no failure.
     pub notes: Vec<String>,
+    /// What is true at this moment alone; none once the job has ended, and where nobody looked.
+    pub live: Option<Box<Live>>,
+}
+
+/// What is true of an unfinished job at this moment alone, and is written down nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// The moment.
+    pub as_of: DateTime<Utc>,
+    /// Its place among those that wait, the first being 1; none if it does not wait.
+    pub queue_position: Option<usize>,
+    /// How far the step at work has come; none between two steps.
+    pub progress: Option<StepProgress>,
+}
+
+/// How far a step has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepProgress {
+    /// The step.
+    pub step: Step,
+    /// How many bytes have moved or, of a backup script, how long its artifact is; none where nobody
+    /// counts.
+    pub bytes_done: Option<u64>,
+    /// How many there are in all; none if that is not known.
+    pub bytes_total: Option<u64>,
+    /// How fast they move, and how long it takes yet.
+    pub pace: Pace,
 }
 
 impl JobView {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{Halt, LocalFile},
+    ports::{Halt, LocalFile, Tally},
     request::Store,
 };
 
@@ -69,6 +69,7 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         target: &LocalFile,
         expected: Expected,
         halt: &Halt,
+        tally: &Tally,
     ) -> Result<Moved, BlobStoreError>;
 }
 
@@ -81,7 +82,8 @@ pub struct Moved {
     pub sha256: Sha256,
 }
 
-/// Writes down what an upload has made a store keep, so that somebody else can remove it.
+/// Writes down what an upload has made a store keep, so that somebody else can remove it, and how far it
+/// has come.
 #[async_trait]
 pub trait UploadJournal: fmt::Debug + Send + Sync {
     /// The store has opened an upload of this name.
@@ -90,6 +92,11 @@ pub trait UploadJournal: fmt::Debug + Send + Sync {
     ///
     /// If it could not be written down; then the upload must not go on.
     async fn opened(&self, upload_id: &str) -> Result<(), String>;
+
+    /// Where the upload counts the bytes that the store has taken.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 }
 
 /// Why a transfer failed; each text is a whole message.

@@ -1,10 +1,10 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::{
     job::{JobKey, JobView},
-    ports::JobStoreError,
+    ports::{JobPage, JobStoreError, PageQuery},
     request::JobRequest,
 };
 
@@ -31,6 +31,21 @@ pub trait JobApi: fmt::Debug + Send + Sync {
     ///
     /// If the job store could not be read.
     async fn find(&self, key: &JobKey) -> Result<Option<JobView>, JobStoreError>;
+
+    /// The same, at the next change of the job's phase, at its end, or after `patience`, whichever comes
+    /// first; at once if there is no such job, or it has ended. The future can be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// If the job store could not be read.
+    async fn find_changed(&self, key: &JobKey, patience: Duration) -> Result<Option<JobView>, JobStoreError>;
+
+    /// Snapshots of the jobs that are wanted, but for their logs, newest first.
+    ///
+    /// # Errors
+    ///
+    /// If the job store could not be read.
+    async fn list(&self, wanted: PageQuery) -> Result<JobPage, JobStoreError>;
 
     /// Ends a job early, or stops trying to unlock its service. Returns a snapshot of the job while it
     /// is being stopped.

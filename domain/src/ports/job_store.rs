@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::{
     job::{ArtifactReport, Job, JobKey, JobView},
     plan::{JobKind, Transfer},
+    ports::{JobPage, PageQuery},
     request::Store,
 };
 
@@ -52,6 +53,15 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     ///
     /// If the store could not be read.
     async fn newest_backup(&self, wanted: BackupQuery) -> Result<Option<ArtifactReport>, JobStoreError>;
+
+    /// What clients may see of the [settled](Job::is_settled) jobs that are wanted, but for their logs,
+    /// newest first. A store may look at a part of them only, so that no call takes long; then the page
+    /// says where to go on.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    async fn settled(&self, wanted: PageQuery) -> Result<JobPage, JobStoreError>;
 
     /// All jobs that are not [settled](Job::is_settled), in the order in which they were accepted.
     ///

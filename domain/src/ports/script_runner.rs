@@ -3,7 +3,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::{
-    job::{ExitReason, JobKey, ScriptLog},
+    job::{ExitReason, JobKey, LiveLog, ScriptLog},
     plan::Phase,
     ports::Halt,
     script::ScriptCall,
@@ -24,13 +24,13 @@ pub trait ScriptRunner: fmt::Debug + Send + Sync {
     ///
     /// Processes that it leaves behind when it ends by itself stay alive and can go on writing to its
     /// output, unseen. When it is told to halt, the whole tree of processes that it has started is
-    /// ended, at first gently.
+    /// ended, at first gently. What it writes can be read in `live` at once.
     ///
     /// # Errors
     ///
     /// [`ScriptError::NotStarted`] if no process was started; any other error leaves unknown what
     /// the script has done.
-    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError>;
+    async fn run(&self, call: &ScriptCall, halt: &Halt, live: &LiveLog) -> Result<ScriptOutcome, ScriptError>;
 
     /// Ends what still lives of the script that was at work for this job when an earlier agent died,
     /// with all its processes; those that other scripts of the job have left behind stay.

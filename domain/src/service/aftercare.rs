@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{JobService, catch_panic, perform::course_of, race::with_signals, registry::Ready, stop::StopRequest};
 use crate::{
-    job::{Failure, FailureCause, Job, JobEvent, JobKey, JobView, ScriptLog, Settlement},
+    job::{Failure, FailureCause, Job, JobEvent, JobKey, JobView, LiveLog, ScriptLog, Settlement},
     plan::Step,
     ports::{Halt, ScriptError, UnlockError},
     script::call,
@@ -81,7 +81,9 @@ impl JobService {
         }
         signals.push(Box::pin(stop.asked().fired()));
         let halt = Halt::default();
-        let run = inner.ports.scripts.run(&call, &halt);
+        // The job has ended, so nobody looks at what it writes before it succeeds.
+        let live = LiveLog::default();
+        let run = inner.ports.scripts.run(&call, &halt, &live);
         let outcome = with_signals(run, signals, |()| halt.fire()).await;
         match outcome {
             Ok(outcome) if outcome.was_halted && stop.asked().is_fired() => {

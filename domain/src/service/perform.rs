@@ -60,7 +60,7 @@ impl Hands {
         let job = &recorder.job();
         match step {
             Step::Prepare => or_halted(prepare(service, job), halt).await,
-            Step::Script(phase) => self.script(phase, service, job, warn_after, halt).await,
+            Step::Script(phase) => self.script(phase, service, recorder, warn_after, halt).await,
             Step::FindArtifact => or_halted(self.find_artifact(service, job), halt).await,
             Step::Upload => self.upload(service, recorder, halt).await,
             Step::Download => restore::download(service, recorder, halt).await,
@@ -72,20 +72,21 @@ impl Hands {
         &mut self,
         phase: Phase,
         service: &JobService,
-        job: &Job,
+        recorder: &Recorder,
         warn_after: Option<Duration>,
         halt: &Halt,
     ) -> StepResult {
-        let ports = &service.inner.ports;
+        let (ports, job) = (&service.inner.ports, &recorder.job());
         if let (Phase::Backup, Some(name)) = (phase, job.artifact_name()) {
             // A file that is there already is not this job's artifact.
             let staging = ports.workspace.staging(&job.request().id, name).await;
             self.before = staging.map_err(|error| not_started(error.0))?;
+            recorder.activity().remember(&self.before);
         }
         let settings = &service.inner.settings.scripts;
         let mut call = call(phase, job.request(), job.artifact_name(), course_of(job), settings);
         call.warn_after = warn_after;
-        match ports.scripts.run(&call, halt).await {
+        match ports.scripts.run(&call, halt, &recorder.activity().live()).await {
             Ok(outcome) => {
                 let report = StepReport::of_log(outcome.log);
                 if outcome.was_halted {
@@ -163,6 +164,7 @@ impl Hands {
             };
             let recorded = recorder.record(event).await;
             recorded.map_err(|error| format!("the name of the object could not be recorded: {error}"))?;
+            recorder.activity().tally().expect(artifact.size_bytes);
             let moved = ports
                 .blobs
                 .upload(store, &key, file, artifact.size_bytes, recorder.clone(), halt)

@@ -39,6 +39,22 @@ pub(super) async fn with_signals<T, S>(
     .await
 }
 
+/// Drives `work` to its end, and meanwhile `other`, as far as that comes.
+pub(super) async fn beside<T>(work: impl Future<Output = T>, other: impl Future) -> T {
+    let (mut work, mut other) = (pin!(work), pin!(other));
+    let mut has_ended = false;
+    poll_fn(move |context| {
+        if let Poll::Ready(output) = work.as_mut().poll(context) {
+            return Poll::Ready(output);
+        }
+        if !has_ended {
+            has_ended = other.as_mut().poll(context).is_ready();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 /// Drives `work` until it ends, or `or` does: then the work is dropped, and there is no output.
 pub(super) async fn unless<T>(work: impl Future<Output = T>, or: impl Future<Output = ()>) -> Option<T> {
     let (mut work, mut or) = (pin!(work), pin!(or));

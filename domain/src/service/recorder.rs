@@ -7,10 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{JobService, catch_panic};
+use super::{JobService, activity::Activity, catch_panic};
 use crate::{
     job::{Job, JobEvent},
-    ports::{JobStoreError, UploadJournal},
+    ports::{JobStoreError, Tally, UploadJournal},
 };
 
 /// Writes what happens to a job: to the store first, and then where clients see it.
@@ -19,6 +19,7 @@ use crate::{
 pub(super) struct Recorder {
     service: JobService,
     job: Mutex<Job>,
+    activity: Activity,
 }
 
 impl fmt::Debug for Recorder {
@@ -29,10 +30,17 @@ impl fmt::Debug for Recorder {
 
 impl Recorder {
     pub(super) fn new(service: JobService, job: Job) -> Self {
+        let activity = service.inner.registry().activity(&job.key());
         Self {
             service,
             job: Mutex::new(job),
+            activity,
         }
+    }
+
+    /// What can be seen of the step at work.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// The job as it stands.
@@ -97,5 +105,9 @@ impl UploadJournal for Recorder {
         let upload_id = upload_id.to_owned();
         let recorded = self.record(JobEvent::UploadOpened { upload_id }).await;
         recorded.map_err(|error| format!("the upload could not be recorded: {error}"))
+    }
+
+    fn tally(&self) -> Tally {
+        self.activity.tally()
     }
 }

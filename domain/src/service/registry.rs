@@ -1,15 +1,16 @@
 //! Who waits and who is at work.
 
 mod entry;
+mod looks;
 
 use std::collections::{HashMap, HashSet};
 
 pub(super) use entry::{Cancelled, Claims, Ready, Refusal};
 use entry::{Entry, Stage};
 
-use super::stop::StopRequest;
+use super::{activity::Activity, bell::Bell, stop::StopRequest};
 use crate::{
-    job::{Job, JobKey, JobStatus, JobView, StopReason},
+    job::{Job, JobKey, JobStatus, StopReason},
     plan::JobKind,
     ports::{Halt, StartError, UnlockError},
 };
@@ -105,6 +106,8 @@ impl Registry {
             stage,
             stop: stop.clone(),
             recorded: Halt::default(),
+            bell: Bell::default(),
+            activity: Activity::default(),
         });
         stop
     }
@@ -198,7 +201,7 @@ impl Registry {
     /// Shows clients a new state of a job at work.
     pub(super) fn publish(&mut self, job: &Job) {
         if let Some(entry) = self.entry(&job.key()) {
-            entry.job = job.clone();
+            entry.replace(job);
         }
     }
 
@@ -206,6 +209,7 @@ impl Registry {
     pub(super) fn forget(&mut self, key: &JobKey) {
         if let Some(entry) = self.find(key) {
             entry.recorded.fire();
+            entry.leave();
         }
         self.jobs.retain(|entry| entry.job.key() != *key);
         self.object_names.remove(key);
@@ -220,7 +224,7 @@ impl Registry {
         }
         self.object_names.remove(&key);
         if let Some(entry) = self.entry(&key) {
-            entry.job = job.clone();
+            entry.replace(job);
             entry.stage = Stage::Ended;
         }
     }
@@ -322,12 +326,6 @@ impl Registry {
         }
     }
 
-    /// All jobs that are not done with, in order of arrival.
-    pub(super) fn unsettled(&self) -> Vec<JobView> {
-        let seen = self.jobs.iter().filter(|entry| entry.stage != Stage::BeingRecorded);
-        seen.map(|entry| entry.job.view()).collect()
-    }
-
     /// Holds the name of an object for a job until the job ends; false if another job holds it.
     pub(super) fn hold_object_name(&mut self, key: &JobKey, name: &str) -> bool {
         let is_held = self
@@ -341,12 +339,6 @@ impl Registry {
                 .insert(name.to_owned());
         }
         !is_held
-    }
-
-    /// The job as clients may see it: not before it is recorded.
-    pub(super) fn recorded(&self, key: &JobKey) -> Option<JobView> {
-        let entry = self.find(key)?;
-        (entry.stage != Stage::BeingRecorded).then(|| entry.job.view())
     }
 
     fn find(&self, key: &JobKey) -> Option<&Entry> {

@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 
 use super::{
-    JobService, catch_panic,
+    JobService,
+    activity::observe,
+    catch_panic,
     perform::{Hands, StepResult, discard_restore, discard_upload, free_halted_cause},
-    race::{Boxed, unless, with_signals},
+    race::{Boxed, beside, unless, with_signals},
     recorder::Recorder,
     stop::StopRequest,
 };
@@ -210,6 +212,7 @@ impl JobRun {
     /// Performs a step, and ends it early where it takes too long or the job is to end.
     async fn perform(&mut self, step: Step) -> StepResult {
         let halt = Halt::default();
+        self.recorder.activity().begin(step, self.now());
         let signals = self.signals(step);
         let mut ended: Option<FailureCause> = None;
         let warn_after = step
@@ -223,6 +226,9 @@ impl JobRun {
             ..
         } = self;
         let work = catch_panic(hands.perform(step, service, recorder, warn_after, &halt));
+        // What goes wrong while somebody looks is nothing to the work.
+        let looking = catch_panic(observe(service.clone(), Arc::clone(recorder), step));
+        let work = beside(work, looking);
         let outcome = with_signals(work, signals, |cause| {
             ended = Some(cause);
             halt.fire();

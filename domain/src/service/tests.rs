@@ -4,6 +4,7 @@ mod bench;
 mod control;
 mod failures;
 mod integrity;
+mod looks;
 mod model;
 mod queue;
 mod records;

@@ -14,7 +14,7 @@ use std::{
 
 use domain::{
     artifact::{Expected, ObjectKey},
-    ports::{BlobStore, BlobStoreError, Halt, LocalFile},
+    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Tally},
     request::{
         AzureCredential, AzureStore, GcsStore, S3Addressing, S3Credentials, S3Store, ServiceAccount, Store, SwiftStore,
     },
@@ -332,7 +332,14 @@ async fn a_download_is_refused_as_a_look_up_is() {
         identity: (0, 0),
     };
     let fetched = blobs
-        .download(&store, &key(), &target, Expected::default(), &Halt::default())
+        .download(
+            &store,
+            &key(),
+            &target,
+            Expected::default(),
+            &Halt::default(),
+            &Tally::default(),
+        )
         .await;
     assert!(matches!(fetched, Err(BlobStoreError::Denied(_))), "{fetched:?}");
 }

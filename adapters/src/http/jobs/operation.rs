@@ -3,7 +3,10 @@
 use domain::{plan::JobKind, ports::AuditAction};
 use warp::http::{Method, StatusCode};
 
-use crate::http::operation::{Holds, Operation, Takes, answer};
+use crate::http::{
+    operation::{Holds, Operation, Takes, answer},
+    query,
+};
 
 pub(super) fn trigger(kind: JobKind) -> Operation {
     let polling = Holds::Polling(kind);
@@ -79,12 +82,16 @@ pub(super) fn poll(kind: JobKind) -> Operation {
         method: Method::GET,
         path: format!("/{kind}/{{id}}"),
         name: format!("get_{kind}"),
-        summary: "Tells how a job is doing. Never waits for a script or a store.",
-        takes: Takes::Nothing,
+        summary: "Tells how a job is doing: at once, or with wait at its next change of state.",
+        takes: Takes::Query(query::OF_POLL),
         audited: None,
         answers: vec![
             answer(StatusCode::OK, Holds::Polling(kind), "The job, failed or not."),
-            answer(StatusCode::BAD_REQUEST, Holds::Nothing, "This is no valid id."),
+            answer(
+                StatusCode::BAD_REQUEST,
+                Holds::Nothing,
+                "This is no valid id, or no time to wait.",
+            ),
             answer(StatusCode::NOT_FOUND, Holds::Nothing, "There is no such job."),
         ],
     }

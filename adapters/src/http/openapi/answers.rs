@@ -1,9 +1,13 @@
 //! Schemas of answers, made from answers as they are serialised.
 
-use domain::plan::{JobKind, Phase};
+use domain::{
+    job::{Outcome, PhaseStatus},
+    plan::{JobKind, Phase},
+    ports::Standing,
+};
 use serde_json::{Map, Value, json};
 
-use crate::http::{operation::Holds, polling::PollingBody, reply};
+use crate::http::{listing::Page, operation::Holds, polling::PollingBody, reply};
 
 /// What members mean, and their patterns, by the names of schema and member.
 pub(super) const TELLS: &[(&str, &str, &str)] = &[
@@ -68,6 +72,43 @@ pub(super) const TELLS: &[(&str, &str, &str)] = &[
         "Whether the lock was released; absent if none was tried.",
     ),
     ("Polling", "sha256", "The artifact's SHA-256; absent until it is known."),
+    (
+        "Polling",
+        "phases",
+        "How each phase went or goes, in order; a phase that comes in two pieces is there twice. Absent of a refused \
+         request.",
+    ),
+    (
+        "Polling",
+        "locked_since",
+        "Since when the service may be locked; absent if it is not.",
+    ),
+    (
+        "Polling",
+        "lock_held_ms",
+        "How long the service was locked, or has been so far; absent if it was not, and of a job that has ended and \
+         left it locked.",
+    ),
+    (
+        "Polling",
+        "queue_position",
+        "The job's place among those that wait, the first being 1; absent if it does not wait.",
+    ),
+    (
+        "Polling",
+        "progress",
+        "How far the step at work has come; absent between two steps and at the end.",
+    ),
+    (
+        "Jobs",
+        "jobs",
+        "The jobs, newest first. What is not known of one is absent.",
+    ),
+    (
+        "Jobs",
+        "next",
+        "The cursor for the jobs behind these, of which there may be none that are wanted; absent at the end.",
+    ),
 ];
 
 /// The schema of a body; none where there is none.
@@ -78,6 +119,7 @@ pub(super) fn schema_of(holds: Holds) -> Option<Value> {
         Holds::Message => "Message".to_owned(),
         Holds::Status => "Status".to_owned(),
         Holds::Error => "Error".to_owned(),
+        Holds::Jobs => "Jobs".to_owned(),
         Holds::Polling(kind) => polling_name(kind).to_owned(),
     };
     Some(json!({"$ref": format!("#/components/schemas/{name}")}))
@@ -106,6 +148,9 @@ pub(super) fn schemas() -> Map<String, Value> {
     ] {
         schemas.insert(name.to_owned(), object(name, &sample, &sample));
     }
+    let mut jobs = object("Jobs", &value_of(&Page::most()), &value_of(&Page::least()));
+    narrow_row(&mut jobs["properties"]["jobs"]["items"]);
+    schemas.insert("Jobs".to_owned(), jobs);
     for kind in JobKind::ALL {
         let least = value_of(&PollingBody::least(kind));
         let mut schema = object("Polling", &value_of(&PollingBody::most(kind)), &least);
@@ -152,6 +197,48 @@ fn type_of(value: &Value) -> Value {
     }
 }
 
+/// The same of a job in the list.
+fn narrow_row(row: &mut Value) {
+    row["required"] = json!([
+        "kind",
+        "id",
+        "host",
+        "database",
+        "status",
+        "state",
+        "start_time",
+        "end_time",
+        "execution_time_ms",
+        "skip_storage",
+        "unlock_owed",
+    ]);
+    let properties = &mut row["properties"];
+    properties["kind"]["enum"] = JobKind::ALL.map(JobKind::as_str).to_vec().into();
+    properties["status"]["enum"] = Standing::ALL.map(Standing::as_str).to_vec().into();
+    properties["outcome"]["enum"] = Outcome::ALL.map(Outcome::as_str).to_vec().into();
+    narrow_progress(&mut properties["progress"]);
+}
+
+fn narrow_progress(progress: &mut Value) {
+    progress["required"] = json!(["phase", "step"]);
+    let properties = &mut progress["properties"];
+    properties["step"]["enum"] = json!(["script", "artifact", "upload", "download", "file"]);
+    for (name, tells) in [
+        (
+            "bytes_done",
+            "How many bytes have moved; of a backup script, how long its artifact is by now.",
+        ),
+        ("bytes_total", "How many there are in all."),
+        ("bytes_per_second", "The average of the last minute."),
+        (
+            "eta_seconds",
+            "How long it takes yet at this pace; absent while nothing moves.",
+        ),
+    ] {
+        properties[name]["description"] = tells.into();
+    }
+}
+
 /// The members of a polling body of which more is known than their types.
 fn narrow(properties: &mut Value, kind: JobKind) {
     properties["status"]["enum"] = json!(["RUNNING", "SUCCEEDED", "FAILED"]);
@@ -159,6 +246,11 @@ fn narrow(properties: &mut Value, kind: JobKind) {
     let others = ["queued", "finished", "Body Deserialization"];
     properties["state"]["enum"] = phases.chain(others).collect();
     properties["outcome"]["enum"] = json!(["succeeded", "failed", "cancelled", "interrupted"]);
+    let phase = &mut properties["phases"]["items"];
+    phase["required"] = json!(["name", "status", "timed_out"]);
+    phase["properties"]["name"]["enum"] = kind.phases().iter().copied().map(Phase::as_str).collect();
+    phase["properties"]["status"]["enum"] = PhaseStatus::ALL.map(PhaseStatus::as_str).to_vec().into();
+    narrow_progress(&mut properties["progress"]);
     properties["sha256"]["pattern"] = "^[0-9a-f]{64}$".into();
     for name in ["start_time", "end_time"] {
         properties[name]["pattern"] = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00)?$".into();

@@ -23,6 +23,7 @@ fn capricious() -> MockJobApi {
         "broken" => Err(broken()),
         _ => Ok(None),
     });
+    api.expect_list().returning(|_| Ok(domain::ports::JobPage::default()));
     api.expect_start().returning(move |request| match request.id.as_str() {
         "full" => Err(StartError::Full { running: 1, waiting: 1 }),
         "stopping" => Err(StartError::Stopping),
@@ -60,7 +61,7 @@ async fn answers_of(operation: &Operation) -> Vec<Response<Bytes>> {
     let mut answers = Vec::new();
     for id in ids {
         let body = match operation.takes {
-            Takes::Nothing => String::new(),
+            Takes::Nothing | Takes::Query(_) => String::new(),
             Takes::Id => serde_json::json!({"id": id}).to_string(),
             Takes::Trigger(kind) => {
                 let mut body = good_body(kind);
@@ -71,7 +72,14 @@ async fn answers_of(operation: &Operation) -> Vec<Response<Bytes>> {
         let path = operation.path.replace("{id}", id);
         answers.push(call(capricious(), operation.method.as_str(), &path, body).await);
     }
-    if operation.takes != Takes::Nothing {
+    if let Takes::Query(parameters) = operation.takes {
+        for parameter in parameters {
+            let path = operation.path.replace("{id}", "known");
+            let path = format!("{path}?{}=%00", parameter.name);
+            answers.push(call(capricious(), operation.method.as_str(), &path, "").await);
+        }
+    }
+    if operation.takes.is_body() {
         let long = vec![b' '; HttpLimits::default().body_bytes + 1];
         answers.push(call(capricious(), operation.method.as_str(), &operation.path, long).await);
     }
@@ -126,14 +134,24 @@ async fn the_document_is_told_with_every_route_and_code() {
             let told = &told["responses"][answer.status.as_str()];
             assert!(told["description"].is_string(), "{} {}", operation.name, answer.status);
         }
-        assert_eq!(told["requestBody"].is_object(), operation.takes != Takes::Nothing);
+        assert_eq!(told["requestBody"].is_object(), operation.takes.is_body());
+        if let Takes::Query(parameters) = operation.takes {
+            for parameter in parameters {
+                let all = told["parameters"].as_array().unwrap();
+                assert!(
+                    all.iter().any(|told| told["name"] == parameter.name),
+                    "{}",
+                    parameter.name
+                );
+            }
+        }
         assert_eq!(
             paths[&operation.path].get("head").is_some(),
             operation.method == Method::GET
         );
         count += 1;
     }
-    assert_eq!(count, 10, "the routes of the README");
+    assert_eq!(count, 11, "the routes of the README");
     let text = document.to_string();
     for (_, after) in text
         .match_indices("\"$ref\":\"#/components/schemas/")

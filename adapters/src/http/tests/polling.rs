@@ -112,9 +112,9 @@ fn all_members_are_there_from_the_first_moment_in_the_original_s_order() {
             assert!(places.is_sorted(), "{text}");
             // The agent's own members follow, once there is something to tell.
             let own: &[&str] = match (view.status.is_finished(), kind) {
-                (false, _) => &[],
-                (true, JobKind::Backup) => &["outcome", "lock_released", "sha256"],
-                (true, JobKind::Restore) => &["outcome", "lock_released"],
+                (false, _) => &["phases"],
+                (true, JobKind::Backup) => &["outcome", "lock_released", "sha256", "phases", "lock_held_ms"],
+                (true, JobKind::Restore) => &["outcome", "lock_released", "phases", "lock_held_ms"],
             };
             assert!(own.iter().all(|member| !body_of(&view)[member].is_null()), "{text}");
             let count = body_of(&view).as_object().unwrap().len();

@@ -42,7 +42,7 @@ async fn a_stopped_script_is_still_at_work() {
     let pid_file = scripts.path("pid");
     let call = call(&[], &[("PID_FILE", pid_file.to_str().unwrap())]);
     let runner = scripts.runner();
-    let run = tokio::spawn(async move { runner.run(&call, &Halt::default()).await });
+    let run = tokio::spawn(async move { runner.run(&call, &Halt::default(), &LiveLog::default()).await });
     let script = LeftBehind::of(&pid_file).await;
     until("the script is stopped", || (script.state() == Some('T')).then_some(())).await;
     assert!(!run.is_finished());
@@ -72,11 +72,13 @@ fn scripts_run_on_any_kind_of_runtime_and_from_any_of_its_threads() {
         let runtime = runtime.unwrap();
         assert_eq!(runtime.block_on(scripts.backup()), expected);
         let runner = scripts.runner();
-        let on_worker = runtime.spawn(async move { runner.run(&call(&[], &[]), &Halt::default()).await });
+        let on_worker =
+            runtime.spawn(async move { runner.run(&call(&[], &[]), &Halt::default(), &LiveLog::default()).await });
         assert_eq!(runtime.block_on(on_worker).unwrap().unwrap(), expected);
         let (runner, handle) = (scripts.runner(), runtime.handle().clone());
-        let on_blocking =
-            runtime.spawn_blocking(move || handle.block_on(runner.run(&call(&[], &[]), &Halt::default())));
+        let on_blocking = runtime.spawn_blocking(move || {
+            handle.block_on(runner.run(&call(&[], &[]), &Halt::default(), &LiveLog::default()))
+        });
         assert_eq!(runtime.block_on(on_blocking).unwrap().unwrap(), expected);
     }
 }
@@ -98,7 +100,7 @@ async fn a_script_that_nobody_waits_for_runs_to_its_end() {
         ],
     );
     let runner = scripts.runner();
-    let run = tokio::spawn(async move { runner.run(&call, &Halt::default()).await });
+    let run = tokio::spawn(async move { runner.run(&call, &Halt::default(), &LiveLog::default()).await });
     let script = LeftBehind::of(&pid_file).await;
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
@@ -131,7 +133,7 @@ fn a_script_outlives_the_agent() {
             ],
         ),
     );
-    agent.spawn(async move { runner.run(&call, &Halt::default()).await });
+    agent.spawn(async move { runner.run(&call, &Halt::default(), &LiveLog::default()).await });
     let script = agent.block_on(LeftBehind::of(&pid_file));
     drop(agent);
     assert!(script.is_alive());
@@ -149,7 +151,7 @@ async fn many_scripts_run_at_once() {
             (
                 code,
                 runner
-                    .run(&call(&[&code.to_string()], &[]), &Halt::default())
+                    .run(&call(&[&code.to_string()], &[]), &Halt::default(), &LiveLog::default())
                     .await
                     .unwrap(),
             )

@@ -33,7 +33,7 @@ impl AtWork {
         let pid_file = scripts.path("pid");
         let (runner, halt) = (scripts.runner(), Halt::default());
         let (call, told) = (call(&[], &[("PID_FILE", pid_file.to_str().unwrap())]), halt.clone());
-        let run = tokio::spawn(async move { runner.run(&call, &told).await });
+        let run = tokio::spawn(async move { runner.run(&call, &told, &LiveLog::default()).await });
         let worker = LeftBehind::of(&pid_file).await;
         Self { run, halt, worker }
     }
@@ -128,7 +128,7 @@ async fn a_script_that_ends_by_itself_was_not_halted_and_what_it_leaves_lives() 
     let pid_file = scripts.path("pid");
     let halt = Halt::default();
     let call = call(&[], &[("PID_FILE", pid_file.to_str().unwrap())]);
-    let outcome = scripts.runner().run(&call, &halt).await.unwrap();
+    let outcome = scripts.runner().run(&call, &halt, &LiveLog::default()).await.unwrap();
     let session = LeftBehind::of(&pid_file).await;
     assert_eq!((outcome.exit, outcome.was_halted), (ExitReason::Signaled(9), false));
     assert!(!scripts.record().exists());

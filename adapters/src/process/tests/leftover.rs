@@ -16,7 +16,7 @@ impl Left {
         let pid_file = scripts.path("pid");
         let (runner, call) = (scripts.runner(), call(&[], &[("PID_FILE", pid_file.to_str().unwrap())]));
         let agent = tokio::runtime::Runtime::new().unwrap();
-        agent.spawn(async move { runner.run(&call, &Halt::default()).await });
+        agent.spawn(async move { runner.run(&call, &Halt::default(), &LiveLog::default()).await });
         let worker = agent.block_on(LeftBehind::of(&pid_file));
         agent.block_on(until("the record is complete", || {
             let record = fs::read_to_string(scripts.record()).ok()?;

@@ -1,4 +1,4 @@
-use domain::job::{LOG_HEAD_BYTES, LOG_TAIL_BYTES};
+use domain::job::{LOG_HEAD_BYTES, LOG_TAIL_BYTES, LiveStream};
 use nix::fcntl::{FcntlArg, fcntl};
 
 use super::*;
@@ -78,7 +78,13 @@ async fn the_last_words_are_never_lost_among_many_either() {
         let mut runs = tokio::task::JoinSet::new();
         for _ in 0..10 {
             let runner = scripts.runner();
-            runs.spawn(async move { runner.run(&call(&[], &[]), &Halt::default()).await.unwrap().log });
+            runs.spawn(async move {
+                runner
+                    .run(&call(&[], &[]), &Halt::default(), &LiveLog::default())
+                    .await
+                    .unwrap()
+                    .log
+            });
         }
         while let Some(log) = runs.join_next().await {
             let log = log.unwrap();
@@ -91,7 +97,8 @@ async fn the_last_words_are_never_lost_among_many_either() {
 async fn what_is_in_the_pipe_is_read_though_the_runtime_has_not_noticed_it() {
     // No await between writing and finishing, so the runtime cannot have looked.
     let (reader, mut writer) = io::pipe().unwrap();
-    let stream = crate::process::output::Stream::new(reader, redact::Secrets::default()).unwrap();
+    let stream =
+        crate::process::output::Stream::new(reader, redact::Secrets::default(), LiveStream::default()).unwrap();
     io::Write::write_all(&mut writer, b"unnoticed").unwrap();
     assert_eq!(&*stream.finish(), "unnoticed");
 }
@@ -102,10 +109,49 @@ async fn no_more_than_a_pipe_holds_is_read_after_the_end() {
     for round in 0..50 {
         let (reader, mut writer) = io::pipe().unwrap();
         fcntl(&reader, FcntlArg::F_SETPIPE_SZ(SIZE_BYTES)).unwrap();
-        let stream = crate::process::output::Stream::new(reader, redact::Secrets::default()).unwrap();
+        let stream =
+            crate::process::output::Stream::new(reader, redact::Secrets::default(), LiveStream::default()).unwrap();
         // Until nobody reads any more, which is when the runtime of this test ends.
         std::thread::spawn(move || while io::Write::write_all(&mut writer, &[b'x'; 64]).is_ok() {});
         std::thread::yield_now();
         assert!(stream.finish().len() <= SIZE_BYTES as usize, "{round}");
     }
+}
+
+#[tokio::test]
+async fn what_a_script_writes_can_be_read_while_it_is_at_work_and_holds_no_secret() {
+    let scripts = Scripts::with_backup(
+        r#"echo "begun with s3cr3t-value"; echo and on the way, at some length >&2; read -r _ <"$GATE"; echo done"#,
+    );
+    let gate = scripts.path("gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let call = ScriptCall {
+        environment: vec![("GATE".to_owned(), gate.clone().into())],
+        redacted: vec![domain::secret::Secret::new("s3cr3t-value")],
+        ..call(&[], &[])
+    };
+    let (runner, live) = (scripts.runner(), LiveLog::default());
+    let written = live.clone();
+    let run = tokio::spawn(async move { runner.run(&call, &Halt::default(), &written).await });
+    let seen = until("the first lines are seen", || {
+        let seen = live.so_far();
+        // What may be the beginning of a secret is held back until more comes.
+        (seen.stdout.starts_with("begun with <redacted>") && seen.stderr.starts_with("and on the")).then_some(seen)
+    })
+    .await;
+    assert!(
+        !seen.stdout.contains("done") && !seen.stdout.contains("s3cr3t"),
+        "{seen:?}"
+    );
+    // Opening it for writing lets the script go on.
+    tokio::task::spawn_blocking(move || fs::write(gate, "go\n").unwrap())
+        .await
+        .unwrap();
+    let outcome = run.await.unwrap().unwrap();
+    assert_eq!(&*outcome.log.stdout, "begun with <redacted>\ndone\n");
+    assert_eq!(
+        live.so_far(),
+        outcome.log,
+        "nothing of it vanishes before the log is written down"
+    );
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     artifact::Expected,
-    ports::{BlobStore, BlobStoreError, Halt},
+    ports::{BlobStore, BlobStoreError, Halt, Tally},
     request::{AzureCredential, Store},
     secret::Secret,
 };
@@ -222,7 +222,14 @@ async fn no_failure_shows_the_address_with_its_token() {
         let target = desk.file("target", b"");
         let name = key("a");
         let fetched = blobs
-            .download(&store, &name, &local(&target), Expected::default(), &halt)
+            .download(
+                &store,
+                &name,
+                &local(&target),
+                Expected::default(),
+                &halt,
+                &Tally::default(),
+            )
             .await;
         let results = [
             fetched.map(|_| ()),

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt};
 use adapters::blob_store::PART_BYTES;
 use domain::{
     artifact::{Expected, ObjectKey},
-    ports::{BlobStore, BlobStoreError, Halt},
+    ports::{BlobStore, BlobStoreError, Halt, Tally},
     request::Store,
 };
 
@@ -176,7 +176,14 @@ async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
         let before = fs::metadata(&target).unwrap().ino();
         let length = place
             .blobs
-            .download(&place.store, &name, &local(&target), Expected::default(), &halt)
+            .download(
+                &place.store,
+                &name,
+                &local(&target),
+                Expected::default(),
+                &halt,
+                &Tally::default(),
+            )
             .await;
         assert_eq!(length.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
         assert_eq!(fs::read(&target).unwrap(), b"artifact", "{}", place.name);
@@ -189,7 +196,14 @@ async fn a_download_goes_into_the_file_that_was_made_for_it_and_nowhere_else() {
             let target = desk.path(target);
             let result = place
                 .blobs
-                .download(&place.store, &name, &local(&target), Expected::default(), &halt)
+                .download(
+                    &place.store,
+                    &name,
+                    &local(&target),
+                    Expected::default(),
+                    &halt,
+                    &Tally::default(),
+                )
                 .await;
             let error = result.unwrap_err();
             assert!(matches!(error, BlobStoreError::Local(_)), "{}: {error:?}", place.name);
@@ -227,7 +241,14 @@ async fn a_prefix_may_be_deep_and_hold_what_it_wants() {
         );
         let target = desk.file("target", b"");
         let got = blobs
-            .download(store, &key, &local(&target), Expected::default(), &halt)
+            .download(
+                store,
+                &key,
+                &local(&target),
+                Expected::default(),
+                &halt,
+                &Tally::default(),
+            )
             .await;
         assert_eq!(got.map(|moved| moved.size_bytes), Ok(8), "{}", place.name);
     }
@@ -254,7 +275,14 @@ async fn what_is_downloaded_must_be_as_expected() {
             let target = desk.file("target", b"");
             let got = place
                 .blobs
-                .download(&place.store, &key("a"), &local(&target), expected, &halt)
+                .download(
+                    &place.store,
+                    &key("a"),
+                    &local(&target),
+                    expected,
+                    &halt,
+                    &Tally::default(),
+                )
                 .await;
             assert_eq!(got.is_ok(), is_fine, "{}: {got:?}", place.name);
             if let Err(error) = got {

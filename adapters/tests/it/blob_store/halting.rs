@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
     artifact::Expected,
-    ports::{BlobStore, BlobStoreError, Halt},
+    ports::{BlobStore, BlobStoreError, Halt, Tally},
 };
 use tokio::time::Instant;
 
@@ -108,7 +108,14 @@ async fn what_was_halted_before_is_not_begun() {
         assert!(sent.unwrap_err().to_string().contains("told to stop"), "{}", place.name);
         let received = place
             .blobs
-            .download(&place.store, &name, &local(&target), Expected::default(), &halt)
+            .download(
+                &place.store,
+                &name,
+                &local(&target),
+                Expected::default(),
+                &halt,
+                &Tally::default(),
+            )
             .await;
         assert!(
             received.unwrap_err().to_string().contains("told to stop"),
@@ -135,7 +142,14 @@ async fn a_halted_download_returns_and_leaves_the_file_to_its_owner() {
         let (scene, target, halt) = (Arc::clone(&scene), target.clone(), halt.clone());
         async move {
             patient(PATIENT)
-                .download(&scene.store(), &key("a"), &local(&target), Expected::default(), &halt)
+                .download(
+                    &scene.store(),
+                    &key("a"),
+                    &local(&target),
+                    Expected::default(),
+                    &halt,
+                    &Tally::default(),
+                )
                 .await
         }
     });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::ports::UploadJournal;
+use domain::ports::{Tally, UploadJournal};
 
 type Answer = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
@@ -14,6 +14,7 @@ type Answer = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 pub(super) struct Journal {
     names: Mutex<Vec<String>>,
     answer: Box<Answer>,
+    tally: Tally,
 }
 
 impl Journal {
@@ -25,6 +26,7 @@ impl Journal {
         Arc::new(Self {
             names: Mutex::default(),
             answer: Box::new(answer),
+            tally: Tally::default(),
         })
     }
 
@@ -44,5 +46,9 @@ impl UploadJournal for Journal {
     async fn opened(&self, upload_id: &str) -> Result<(), String> {
         self.names.lock().unwrap().push(upload_id.to_owned());
         (self.answer)(upload_id)
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 }

@@ -16,7 +16,7 @@ use adapters::blob_store::{ObjectBlobStore, PART_BYTES, TransferSettings};
 use bytes::Bytes;
 use domain::{
     artifact::Expected,
-    ports::{BlobStore, BlobStoreError, Halt, Moved},
+    ports::{BlobStore, BlobStoreError, Halt, Moved, Tally},
     request::Store,
 };
 use tokio::task::JoinSet;
@@ -254,7 +254,7 @@ impl Round {
                     let (desk, halt) = (Desk::new(), Halt::default());
                     let target = desk.file("target", b"");
                     let result = blobs
-                        .download(&store, &key(name), &local(&target), expected, &halt)
+                        .download(&store, &key(name), &local(&target), expected, &halt, &Tally::default())
                         .await;
                     if let Ok(moved) = &result {
                         assert_eq!(moved.sha256, sha256(&bytes), "{what}, download of {name}");

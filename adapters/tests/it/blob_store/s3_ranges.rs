@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
     artifact::Expected,
-    ports::{BlobStore, BlobStoreError, Halt},
+    ports::{BlobStore, BlobStoreError, Halt, Tally},
 };
 use tokio::sync::Semaphore;
 
@@ -37,7 +37,14 @@ async fn a_flipped_bit_is_seen_by_the_digest_that_is_expected() {
         sha256: Some(sha256(&bytes)),
     };
     let result = patient(PATIENT)
-        .download(&scene.store(), &key("a"), &local(&target), expected, &halt)
+        .download(
+            &scene.store(),
+            &key("a"),
+            &local(&target),
+            expected,
+            &halt,
+            &Tally::default(),
+        )
         .await;
     let text = result.unwrap_err().to_string();
     assert!(text.contains("not the backup that was asked for"), "{text}");

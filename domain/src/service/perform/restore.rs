@@ -46,8 +46,9 @@ pub(super) async fn download(service: &JobService, recorder: &Arc<Recorder>, hal
     let Some((expected, note)) = unless(expected_of(service, job), halt.fired()).await else {
         return Err(error(HALTED.to_owned()));
     };
+    let tally = recorder.activity().tally();
     blobs
-        .download(store, &key_of(job, &place), &target, expected, halt)
+        .download(store, &key_of(job, &place), &target, expected, halt, &tally)
         .await
         .map_err(|e| error(e.to_string()))?;
     Ok(StepReport {

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 
-use super::super::stop::StopRequest;
+use super::super::{activity::Activity, bell::Bell, stop::StopRequest};
 use crate::{
     artifact::NamePattern,
     job::{Job, JobView},
@@ -19,6 +19,10 @@ pub(super) struct Entry {
     pub(super) stop: StopRequest,
     /// Fires when it is recorded, or could not be.
     pub(super) recorded: Halt,
+    /// Rings when clients see another state of the job.
+    pub(super) bell: Bell,
+    /// What can be seen of the step at work.
+    pub(super) activity: Activity,
 }
 
 /// A job that was not admitted.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     artifact::{Expected, FileEntry, FileKind, Sha256, Staging},
-    job::{ExitReason, JobId, JobKey, JobView, ScriptLog},
+    job::{ExitReason, JobId, JobKey, JobView, LiveLog, ScriptLog},
     plan::{JobKind, Phase, Step},
     ports::{
         BlobStoreError, Halt, JobApi, MockBlobStore, MockScriptRunner, MockWorkspace, Moved, PreparedRestore,
@@ -90,8 +90,8 @@ impl ScriptRunner for PanickingRunner {
         self.0.end_leftover(job).await
     }
 
-    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError> {
-        let outcome = self.0.run(call, halt).await;
+    async fn run(&self, call: &ScriptCall, halt: &Halt, live: &LiveLog) -> Result<ScriptOutcome, ScriptError> {
+        let outcome = self.0.run(call, halt, live).await;
         assert_ne!(outcome, Err(ScriptError::Lost(PANIC.to_owned())), "a defect");
         outcome
     }
@@ -242,7 +242,7 @@ fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) ->
         Ok(())
     });
     let (setup, diary, calls) = (setup.clone(), diary.clone(), calls.clone());
-    mock.expect_run().returning(move |call, _| {
+    mock.expect_run().returning(move |call, _, _| {
         diary.lock().unwrap().push(call.phase.to_string());
         calls.lock().unwrap().push(call.clone());
         match setup.failing(Step::Script(call.phase)) {
@@ -278,7 +278,7 @@ fn blobs(setup: &Setup, diary: &Diary, expected: &Arc<Mutex<Vec<Expected>>>) -> 
         Ok(())
     });
     let (download, to, asked) = (setup.failing(Step::Download), diary.clone(), expected.clone());
-    mock.expect_download().returning(move |_, key, target, expected, _| {
+    mock.expect_download().returning(move |_, key, target, expected, _, _| {
         asked.lock().unwrap().push(expected);
         to.lock()
             .unwrap()

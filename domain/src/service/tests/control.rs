@@ -64,21 +64,21 @@ impl Gated {
         }
     }
 
-    fn start(&self, kind: JobKind, id: &str) -> JobKey {
+    pub(super) fn start(&self, kind: JobKind, id: &str) -> JobKey {
         block_on(self.service.start(request(kind, id, Transfer::ByScripts))).expect("the job is accepted");
         self.spawner.run_until_stalled();
         key(kind, id)
     }
 
     /// Lets the scripts before `phase` end, so that `phase` is at work.
-    fn reach(&self, kind: JobKind, id: &str, phase: Phase) {
+    pub(super) fn reach(&self, kind: JobKind, id: &str, phase: Phase) {
         for earlier in kind.phases().iter().take_while(|earlier| **earlier != phase) {
             self.scripts.let_end(id, *earlier);
         }
         self.spawner.run_until_stalled();
     }
 
-    fn let_all_end(&self, kind: JobKind, id: &str) {
+    pub(super) fn let_all_end(&self, kind: JobKind, id: &str) {
         for phase in kind.phases() {
             self.scripts.let_end(id, *phase);
         }

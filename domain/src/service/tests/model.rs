@@ -15,7 +15,7 @@ use proptest::{collection::vec, prelude::*};
 use super::bench::key;
 use crate::{
     artifact::Staging,
-    job::{ExitReason, JobKey, LockRecord, ScriptLog},
+    job::{ExitReason, JobKey, LiveLog, LockRecord, ScriptLog},
     plan::{JobKind, Phase, Role, Transfer},
     ports::{Halt, JobApi, MockBlobStore, MockWorkspace, ScriptError, ScriptOutcome, ScriptRunner},
     script::ScriptCall,
@@ -77,7 +77,7 @@ impl ScriptRunner for Scripts {
         Ok(())
     }
 
-    async fn run(&self, call: &ScriptCall, halt: &Halt) -> Result<ScriptOutcome, ScriptError> {
+    async fn run(&self, call: &ScriptCall, halt: &Halt, _: &LiveLog) -> Result<ScriptOutcome, ScriptError> {
         let role = call.phase.role();
         if role == Role::Lock {
             self.world().may_be_locked.insert(call.job.clone());

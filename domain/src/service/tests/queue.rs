@@ -30,7 +30,7 @@ impl Queue {
     fn with_pattern(limits: QueueLimits, pattern: &str) -> Self {
         let (spawner, scripts) = (shared::<ManualSpawner>(), shared::<GatedScriptRunner>());
         let mut blobs = MockBlobStore::new();
-        blobs.expect_download().returning(|_, _, _, _, _| {
+        blobs.expect_download().returning(|_, _, _, _, _, _| {
             let sha256 = Sha256::from([0; 32]);
             Ok(Moved { size_bytes: 1, sha256 })
         });
