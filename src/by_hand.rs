@@ -10,7 +10,7 @@ use adapters::{
 };
 use domain::{
     job::JobKey,
-    ports::{Actor, AuditAction, AuditEntry, AuditLog, JobApi, JobStore},
+    ports::{Actor, AuditAction, AuditEntry, AuditLog, JobApi, JobStore, Unobserved},
 };
 
 use crate::{
@@ -121,7 +121,7 @@ async fn without_agent(directory: &Path, key: &JobKey, question: &Question) -> R
         eprintln!("warning: {faults}");
         Default::default()
     });
-    let service = serve::service(&config, trust, Arc::new(store));
+    let service = serve::service(&config, trust, Arc::new(store), Arc::new(Unobserved));
     service.recover_only(key).await.map_err(|error| error.to_string())?;
     let trail = AuditTrail::new(config.audit_log_file.clone());
     if service.at_work().is_empty() {

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Serve,
     /// Parse the environment variables, report every fault, and exit: 0 if there is none, else 2
     CheckConfig,
+    /// Look at all that jobs need, and with a body also at its destination: exit code 0 if all is well, else 1
+    Check(CheckOptions),
     /// Show the jobs that run, wait, or hold a lock, also when no agent runs
     Jobs {
         /// The agent's own files; otherwise the environment says where they are, as for the agent
@@ -36,6 +38,17 @@ pub(crate) enum Command {
     Unlock(UnlockOptions),
     /// Show a whole backup and restore of sample data, in a scratch directory
     Demo(DemoOptions),
+}
+
+/// What is looked at, and how it is told.
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// A file with the JSON of a backup or a restore, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) body: Option<PathBuf>,
+    /// Tell it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Whose unlock, and how.

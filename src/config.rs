@@ -32,6 +32,8 @@ pub(crate) use files::Files;
 pub(crate) use password::PasswordSource;
 use variables::Variables;
 
+use crate::logging::LogFormat;
+
 /// The scripts' place in a BOSH deployment.
 const DEFAULT_SCRIPTS_PATH: &str = "/var/vcap/jobs/backup-agent/backup";
 /// The persistent disk of a BOSH VM.
@@ -90,6 +92,8 @@ pub(crate) const NAMES: &[&str] = &[
     "job_retention",
     "max_finished_jobs",
     "audit_log_file",
+    "metrics_without_auth",
+    "log_format",
     "RUST_LOG",
 ];
 
@@ -113,7 +117,9 @@ pub(crate) struct Config {
     pub(crate) drain_timeout: Duration,
     pub(crate) records: FileJobStoreSettings,
     pub(crate) audit_log_file: Option<PathBuf>,
+    pub(crate) metrics_without_auth: bool,
     pub(crate) log_filter: String,
+    pub(crate) log_format: LogFormat,
     pub(crate) state_directory: PathBuf,
     pub(crate) service: ServiceSettings,
     pub(crate) rules: RequestRules,
@@ -201,6 +207,8 @@ impl Config {
         let drain_timeout = vars.parsed("drain_timeout", "30s", values::duration);
         let min_free_space = vars.parsed("min_free_space", "0", values::size_or_nothing);
         let audit_log_file = vars.directory("audit_log_file");
+        let metrics_without_auth = vars.parsed("metrics_without_auth", "false", values::boolean);
+        let log_format = vars.parsed("log_format", "text", |text| values::one_of(text, &LOG_FORMATS));
         let log_filter = vars.parsed("RUST_LOG", "info", values::log_filter);
         let mut warnings: Vec<String> = listener::in_clear(host, tls.is_some()).into_iter().collect();
         if let Some(url) = default_s3_endpoint
@@ -248,7 +256,9 @@ impl Config {
             drain_timeout,
             records,
             audit_log_file,
+            metrics_without_auth,
             log_filter,
+            log_format,
             state_directory,
             rules: RequestRules {
                 default_s3_endpoint,
@@ -337,6 +347,8 @@ const ARGUMENT_STYLES: [(&str, ArgumentStyle); 3] = [
 
 /// Whether the lock is released before the upload.
 const RELEASES: [(&str, bool); 2] = [("after_upload", false), ("before_upload", true)];
+
+const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 const INTERPRETERS: [(&str, Interpreter); 2] = [("bash", Interpreter::Bash), ("shebang", Interpreter::Shebang)];
 

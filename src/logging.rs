@@ -9,17 +9,31 @@ use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, uti
 /// The crates of this workspace, which know what is secret.
 const OWN: [&str; 3] = ["osb_backup_agent", "adapters", "domain"];
 
+/// The form of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// An object of JSON for each line, for machines.
+    Json,
+}
+
 /// Logs to stderr what the filter lets through.
 ///
 /// Libraries say no more than `info`, whatever the filter is: those that speak HTTP and TLS would show
 /// requests with what is in them at `trace`, or may begin to with their next version.
-pub(crate) fn start(filter: &str) {
-    tracing_subscriber::fmt()
+pub(crate) fn start(filter: &str, format: LogFormat) {
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(with_audit(filter)))
-        .with_writer(io::stderr)
-        .finish()
-        .with(filter_fn(may_be_logged))
-        .init();
+        .with_writer(io::stderr);
+    match format {
+        LogFormat::Text => lines.finish().with(filter_fn(may_be_logged)).init(),
+        LogFormat::Json => {
+            // The list of spans has the current one too.
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            lines.finish().with(filter_fn(may_be_logged)).init();
+        }
+    }
 }
 
 /// Audit lines are logged whatever the operator filters, unless the filter names them.

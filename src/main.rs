@@ -1,6 +1,7 @@
 //! The agent's binary: command line, configuration, wiring, signals. Rules live in `domain`.
 
 mod by_hand;
+mod check;
 mod cli;
 mod config;
 mod demo;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             show(&config);
             ExitCode::SUCCESS
         }),
+        Command::Check(options) => run(async move { check::check(&options).await }),
         Command::Jobs { state_directory } => run(async move { by_hand::jobs(state_directory.as_deref()).await }),
         Command::Unlock(options) => run(async move { by_hand::unlock(&options).await }),
         Command::Demo(options) => run(demo::run(options)),

@@ -6,15 +6,16 @@ use adapters::{
     audit::AuditTrail,
     blob_store::{CaCertificates, ObjectBlobStore, TransferSettings},
     control::ControlSocket,
-    http::{Credentials, HttpContext, HttpLimits, HttpServer},
+    http::{Credentials, HttpContext, HttpLimits, HttpServer, Readiness},
     job_store::{FileJobStore, LoggedJobStore},
+    metrics::PrometheusMetrics,
     process::{ScriptRunnerSettings, TokioScriptRunner},
     system::{SystemClock, TokioSpawner},
     workspace::{LocalWorkspace, WorkspaceSettings},
 };
 use domain::{
     job::JobKey,
-    ports::{AuditLog, JobApi, JobStore},
+    ports::{AuditLog, JobApi, JobStore, Observer},
     script::NOT_INHERITED,
     service::{JobService, Ports},
 };
@@ -36,7 +37,7 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Serves until a signal says to stop and the jobs at work have ended.
 pub(crate) async fn serve(config: Config, files: Files) -> ExitCode {
-    logging::start(&config.log_filter);
+    logging::start(&config.log_filter, config.log_format);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -58,7 +59,8 @@ async fn try_serve(config: Config, files: Files) -> Result<(), String> {
     let server = HttpServer::bind(config.address)
         .await
         .map_err(|error| format!("the address {} cannot be listened on: {error}", config.address))?;
-    let service = service(&config, files.trust, Arc::new(store));
+    let metrics = Arc::new(PrometheusMetrics::default());
+    let service = service(&config, files.trust, Arc::new(store), metrics.clone());
     let trail = Arc::new(AuditTrail::new(config.audit_log_file.clone()));
     serve_control_socket(&config, &service, trail.clone());
     let patience = StopPatience::of(&config);
@@ -82,7 +84,11 @@ async fn try_serve(config: Config, files: Files) -> Result<(), String> {
             ..HttpLimits::default()
         },
         audit: trail.clone(),
+        metrics,
+        metrics_without_auth: config.metrics_without_auth,
+        readiness: Readiness::default(),
     });
+    drop(tokio::spawn(remember(service.clone())));
     tracing::info!("listening on {scheme}://{}", server.address());
     let stop = CancellationToken::new();
     let serving = server.serve(context, stop.clone());
@@ -95,9 +101,30 @@ async fn try_serve(config: Config, files: Files) -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn service(config: &Config, trust: CaCertificates, store: Arc<dyn JobStore>) -> JobService {
+/// Lets metrics begin with what is known already. Nobody waits for it: there may be many records.
+async fn remember(service: JobService) {
+    if let Err(error) = service.remember().await {
+        tracing::warn!(%error, "metrics begin without the jobs of an earlier agent, whose records cannot be read");
+    }
+}
+
+pub(crate) fn service(
+    config: &Config,
+    trust: CaCertificates,
+    store: Arc<dyn JobStore>,
+    observer: Arc<dyn Observer>,
+) -> JobService {
     let directories = config.service.scripts.directories.clone();
     let is_inherited = |name: &std::ffi::OsStr| NOT_INHERITED.iter().all(|secret| name != *secret);
+    let blobs = ObjectBlobStore::new(TransferSettings {
+        retry_timeout: config.transfer_retry_timeout,
+        stall_timeout: config.transfer_stall_timeout,
+        memory_bytes: config.transfer_memory,
+        allowed_file_roots: config.rules.allowed_file_roots.clone(),
+        allowed_endpoints: config.rules.allowed_endpoints.clone(),
+        ca_certificates: trust,
+        ambient: config.ambient.clone(),
+    });
     let ports = Ports {
         scripts: Arc::new(TokioScriptRunner::new(ScriptRunnerSettings {
             scripts_path: config.scripts_path.clone(),
@@ -106,15 +133,7 @@ pub(crate) fn service(config: &Config, trust: CaCertificates, store: Arc<dyn Job
             records_directory: config.state_directory.join("scripts"),
             terminate_grace: config.terminate_grace,
         })),
-        blobs: Arc::new(ObjectBlobStore::new(TransferSettings {
-            retry_timeout: config.transfer_retry_timeout,
-            stall_timeout: config.transfer_stall_timeout,
-            memory_bytes: config.transfer_memory,
-            allowed_file_roots: config.rules.allowed_file_roots.clone(),
-            allowed_endpoints: config.rules.allowed_endpoints.clone(),
-            ca_certificates: trust,
-            ambient: config.ambient.clone(),
-        })),
+        blobs: Arc::new(blobs.observed_by(Arc::clone(&observer))),
         jobs: Arc::new(LoggedJobStore::new(store)),
         workspace: Arc::new(LocalWorkspace::new(WorkspaceSettings {
             directories,
@@ -122,6 +141,7 @@ pub(crate) fn service(config: &Config, trust: CaCertificates, store: Arc<dyn Job
         })),
         clock: Arc::new(SystemClock),
         spawner: Arc::new(TokioSpawner),
+        observer,
     };
     JobService::new(ports, config.service.clone())
 }

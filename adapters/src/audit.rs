@@ -62,6 +62,7 @@ impl AuditLog for AuditTrail {
         match entry.action {
             AuditAction::Login => self.refused_login(entry),
             AuditAction::Trigger
+            | AuditAction::Check
             | AuditAction::Cancel
             | AuditAction::Delete
             | AuditAction::Unlock

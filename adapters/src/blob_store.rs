@@ -32,12 +32,14 @@ mod mark;
 mod movement;
 mod network;
 mod parts;
+mod probe;
 mod redaction;
 mod retry;
 mod s3;
 #[cfg(test)]
 mod swaps;
 mod swift;
+mod tally;
 mod trust;
 mod unfinished;
 mod upload;
@@ -47,9 +49,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{
     artifact::{Expected, ObjectKey},
-    ports::{BlobStore, BlobStoreError, Halt, LocalFile, Moved, Tally, UploadJournal},
+    ports::{
+        BlobStore, BlobStoreError, Direction, Finding, Halt, LocalFile, Moved, Observer, Tally, Unobserved,
+        UploadJournal,
+    },
     request::{AllowedEndpoints, Store},
 };
+use tracing::Instrument;
 
 use self::{
     bucket::Bucket,
@@ -60,6 +66,7 @@ use self::{
     local::Source,
     network::Network,
     s3::S3Connections,
+    tally::Transfer,
 };
 
 pub use self::{
@@ -123,6 +130,7 @@ pub struct ObjectBlobStore {
     budget: Arc<Budget>,
     s3: S3Connections,
     network: Network,
+    observer: Arc<dyn Observer>,
 }
 
 impl ObjectBlobStore {
@@ -140,7 +148,15 @@ impl ObjectBlobStore {
             budget: Arc::new(Budget::new(settings.memory_bytes)),
             s3: S3Connections::new(network.clone(), settings.ambient),
             network,
+            observer: Arc::new(Unobserved),
         }
+    }
+
+    /// Has somebody told of what moves, and of what is tried again.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// Sets how long a store may be silent, instead of 30 s.
@@ -152,12 +168,16 @@ impl ObjectBlobStore {
 
     /// Makes ready to speak to a store.
     async fn open(&self, store: &Store) -> Result<Place, Failure> {
+        self.open_within(store, self.limits).await
+    }
+
+    async fn open_within(&self, store: &Store, limits: Limits) -> Result<Place, Failure> {
         Ok(match store {
-            Store::S3(s3) => Place::Bucket(self.s3.connect(s3, self.limits).await?),
-            Store::Swift(swift) => Place::Bucket(swift::connect(swift, self.limits, &self.network).await?),
-            Store::Gcs(gcs) => Place::Bucket(gcs::connect(gcs, self.limits, &self.network).await?),
-            Store::Azure(azure) => Place::Bucket(azure::connect(azure, self.limits, &self.network).await?),
-            Store::File(file) => Place::Directory(Directory::open(file, &self.allowed_file_roots, self.limits).await?),
+            Store::S3(s3) => Place::Bucket(self.s3.connect(s3, limits).await?),
+            Store::Swift(swift) => Place::Bucket(swift::connect(swift, limits, &self.network).await?),
+            Store::Gcs(gcs) => Place::Bucket(gcs::connect(gcs, limits, &self.network).await?),
+            Store::Azure(azure) => Place::Bucket(azure::connect(azure, limits, &self.network).await?),
+            Store::File(file) => Place::Directory(Directory::open(file, &self.allowed_file_roots, limits).await?),
         })
     }
 
@@ -196,17 +216,25 @@ impl ObjectBlobStore {
         }
     }
 
+    fn transfer(&self, direction: Direction, store: &Store, tally: Tally) -> Transfer {
+        Transfer {
+            observer: Arc::clone(&self.observer),
+            direction,
+            store: store.kind(),
+            tally,
+        }
+    }
+
     async fn fetch(
         &self,
         store: &Store,
         key: &ObjectKey,
         target: &LocalFile,
         expected: Expected,
-        tally: &Tally,
     ) -> Result<Moved, Failure> {
         match self.open(store).await? {
-            Place::Bucket(bucket) => download::download(&bucket, key, target, expected, &self.budget, tally).await,
-            Place::Directory(directory) => directory.download(key, target, expected, &self.budget, tally).await,
+            Place::Bucket(bucket) => download::download(&bucket, key, target, expected, &self.budget).await,
+            Place::Directory(directory) => directory.download(key, target, expected, &self.budget).await,
         }
     }
 }
@@ -235,10 +263,19 @@ impl BlobStore for ObjectBlobStore {
         journal: Arc<dyn UploadJournal>,
         halt: &Halt,
     ) -> Result<Moved, BlobStoreError> {
-        let stored = self
+        let span = tracing::error_span!("upload", store = store.kind().as_str());
+        let sending = self
             .send(store, key, (source, size_bytes), journal.as_ref(), halt)
-            .await;
+            .instrument(span);
+        let tally = journal.tally();
+        tally.expect(size_bytes);
+        let transfer = self.transfer(Direction::Upload, store, tally);
+        let stored = transfer.told(sending).await;
         stored.map_err(|failure| failure.told_of(Action::Upload, store, key, self.s3.own_secrets()))
+    }
+
+    async fn examine(&self, store: &Store, object: Option<ObjectKey>) -> Vec<Finding> {
+        self.probe(store, object).await
     }
 
     async fn discard_upload(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), BlobStoreError> {
@@ -255,7 +292,12 @@ impl BlobStore for ObjectBlobStore {
         halt: &Halt,
         tally: &Tally,
     ) -> Result<Moved, BlobStoreError> {
-        let fetched = unless_halted(halt, self.fetch(store, key, target, expected, tally)).await;
+        let span = tracing::error_span!("download", store = store.kind().as_str());
+        let fetching = unless_halted(halt, self.fetch(store, key, target, expected)).instrument(span);
+        let fetched = self
+            .transfer(Direction::Download, store, tally.clone())
+            .told(fetching)
+            .await;
         fetched.map_err(|failure| failure.told_of(Action::Download, store, key, self.s3.own_secrets()))
     }
 }

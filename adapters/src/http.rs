@@ -1,9 +1,9 @@
 //! The HTTP side: warp's filters and replies, behind an accept loop of our own.
 //!
 //! ```text
-//!   server (sockets, places, TLS, panics, drain) ─→ auth ─→ route ─→ status │ jobs (backup, restore) ─→ JobApi
-//!      └ refusals                                             │             └ json ─ draft      └ polling body
-//!                                                             └ openapi, which tells of all that is routed
+//!   server (sockets, places, TLS, panics, drain) ─→ route ─→ status │ health │ jobs (backup, restore) ─→ JobApi
+//!      └ refusals                            auth ─┘   │                        └ json ─ draft   └ polling body
+//!                                                      └ openapi, which tells of all that is routed
 //! ```
 //!
 //! A request passes, in this order: credentials, route, stopping, body, id, duplicate, members,
@@ -13,9 +13,11 @@ mod audit;
 mod auth;
 mod body;
 mod bounds;
+mod check;
 mod draft;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod health;
 mod jobs;
 mod json;
 mod listing;
@@ -26,6 +28,7 @@ mod polling;
 mod query;
 mod refusals;
 mod reply;
+mod request_id;
 mod route;
 mod server;
 mod status;
@@ -38,13 +41,15 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     plan::JobKind,
-    ports::{AuditLog, JobApi},
+    ports::{AuditLog, JobApi, Metrics},
     request::RequestRules,
 };
 use route::Routes;
-use warp::{Filter, filters::BoxedFilter, reply::Response};
+use warp::{filters::BoxedFilter, reply::Response};
 
 pub use auth::Credentials;
+pub use check::{report, request_of};
+pub use health::Readiness;
 pub use server::{BoundServer, HttpServer};
 pub use tls::{Tls, TlsFiles};
 
@@ -95,22 +100,26 @@ pub struct HttpContext {
     pub limits: HttpLimits,
     /// Who asked for what.
     pub audit: Arc<dyn AuditLog>,
+    /// The numbers at `/metrics`.
+    pub metrics: Arc<dyn Metrics>,
+    /// Whether they are told to who shows no credentials.
+    pub metrics_without_auth: bool,
+    /// The last look at what jobs need; `Readiness::default()` for none yet.
+    pub readiness: Readiness,
 }
 
 /// All routes. The filter answers every request; it never rejects.
 #[must_use]
 pub fn routes(context: &Arc<HttpContext>) -> BoxedFilter<(Response,)> {
-    auth::required(context)
-        .and(all().into_filter(context))
-        .recover(auth::refused)
-        .unify()
-        .boxed()
+    all().into_filter(context)
 }
 
 /// What the agent answers to. A new route is added here, by its module.
 fn all() -> Routes {
     let mut routes = Routes::default();
     status::add_to(&mut routes);
+    health::add_to(&mut routes);
+    check::add_to(&mut routes);
     openapi::add_to(&mut routes);
     listing::add_to(&mut routes);
     for kind in JobKind::ALL {

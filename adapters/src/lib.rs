@@ -7,6 +7,7 @@ pub mod blob_store;
 pub mod control;
 pub mod http;
 pub mod job_store;
+pub mod metrics;
 pub mod process;
 pub mod system;
 pub mod workspace;

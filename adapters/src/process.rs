@@ -116,8 +116,31 @@ impl ScriptRunner for TokioScriptRunner {
             .await
     }
 
+    async fn check_interpreter(&self) -> Result<String, ScriptError> {
+        let found = self.look(lookup::interpreter).await?;
+        Ok(found.display().to_string())
+    }
+
     /// If the future is dropped, the script runs on and is watched to its end.
     async fn run(&self, call: &ScriptCall, halt: &Halt, live: &LiveLog) -> Result<ScriptOutcome, ScriptError> {
+        let span = tracing::error_span!("script", phase = %call.phase);
+        self.start_and_watch(call, halt, live).instrument(span).await
+    }
+
+    async fn end_leftover(&self, job: &JobKey) -> Result<(), ScriptError> {
+        leftover::end(&self.settings.records_directory, job, self.settings.terminate_grace)
+            .await
+            .map_err(ScriptError::Lost)
+    }
+}
+
+impl TokioScriptRunner {
+    async fn start_and_watch(
+        &self,
+        call: &ScriptCall,
+        halt: &Halt,
+        live: &LiveLog,
+    ) -> Result<ScriptOutcome, ScriptError> {
         let phase = call.phase;
         let invocation = self.look(move |settings| lookup::invocation(settings, phase)).await?;
         let script = start::start(&invocation, call, &self.settings, live).map_err(ScriptError::NotStarted)?;
@@ -134,12 +157,6 @@ impl ScriptRunner for TokioScriptRunner {
             })?;
         tracing::debug!(script = %invocation.script.display(), exit = %outcome.exit, "script ended");
         Ok(outcome)
-    }
-
-    async fn end_leftover(&self, job: &JobKey) -> Result<(), ScriptError> {
-        leftover::end(&self.settings.records_directory, job, self.settings.terminate_grace)
-            .await
-            .map_err(ScriptError::Lost)
     }
 }
 

@@ -33,7 +33,9 @@ pub struct TokioSpawner;
 
 impl Spawner for TokioSpawner {
     fn spawn(&self, key: &JobKey, future: JobFuture) {
-        let span = tracing::info_span!("job", kind = %key.kind, job_id = %key.id);
+        // Of this level, so that no filter which lets any line through takes the id from it. It is no
+        // part of what has begun it: that may be a request, or another job's end.
+        let span = tracing::error_span!(parent: None, "job", kind = %key.kind, job_id = %key.id);
         drop(tokio::spawn(future.instrument(span)));
     }
 }

@@ -11,7 +11,7 @@ mod files;
 mod restore;
 mod staging;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{
@@ -42,6 +42,18 @@ pub struct LocalWorkspace {
 #[derive(Debug)]
 struct State {
     settings: WorkspaceSettings,
+}
+
+impl State {
+    /// None where the operator has named none.
+    fn directory(&self, directory: WorkDirectory) -> Option<&Path> {
+        let directories = &self.settings.directories;
+        let path = match directory {
+            WorkDirectory::Backup => &directories.backup,
+            WorkDirectory::Restore => &directories.restore,
+        };
+        path.as_deref()
+    }
 }
 
 impl LocalWorkspace {
@@ -79,18 +91,23 @@ impl Workspace for LocalWorkspace {
 
     async fn free_bytes(&self, directory: WorkDirectory) -> Result<Option<u64>, WorkspaceError> {
         self.work(move |state| {
-            let directories = &state.settings.directories;
-            let path = match directory {
-                WorkDirectory::Backup => &directories.backup,
-                WorkDirectory::Restore => &directories.restore,
+            let Some(path) = state.directory(directory) else {
+                return Ok(None);
             };
-            let Some(path) = path else { return Ok(None) };
-            match statvfs(path.as_path()) {
+            match statvfs(path) {
                 // What is kept for the administrator is not counted.
                 Ok(space) => Ok(Some(space.blocks_available().saturating_mul(space.fragment_size()))),
                 Err(Errno::ENOENT) => Ok(None),
                 Err(error) => Err(fault("cannot see how much is free in", path, &error.into())),
             }
+        })
+        .await
+    }
+
+    async fn check_writable(&self, directory: WorkDirectory) -> Result<(), WorkspaceError> {
+        self.work(move |state| match state.directory(directory) {
+            Some(path) => files::check_writable(path),
+            None => Ok(()),
         })
         .await
     }

@@ -12,15 +12,16 @@ use std::{
 use adapters::{
     audit::AuditTrail,
     blob_store::{ObjectBlobStore, TransferSettings},
-    http::{Credentials, HttpContext, HttpLimits, HttpServer},
+    http::{Credentials, HttpContext, HttpLimits, HttpServer, Readiness},
     job_store::{FileJobStore, FileJobStoreSettings, LoggedJobStore, MemoryJobStore},
+    metrics::PrometheusMetrics,
     process::{Interpreter, ScriptRunnerSettings, TokioScriptRunner},
     system::{SystemClock, TokioSpawner},
     workspace::{LocalWorkspace, WorkspaceSettings},
 };
 use domain::{
     artifact::NamePattern,
-    ports::JobStore,
+    ports::{JobStore, Unobserved},
     request::{AllowedEndpoints, RequestRules},
     script::{ArgumentStyle, Directories, ScriptSettings},
     secret::Secret,
@@ -138,6 +139,9 @@ async fn serve_jobs(place: &Path, store: Arc<dyn JobStore>) {
         rules: rules(),
         limits: HttpLimits::default(),
         audit: Arc::new(AuditTrail::new(None)),
+        metrics: Arc::new(PrometheusMetrics::default()),
+        metrics_without_auth: false,
+        readiness: Readiness::default(),
     });
     server.serve(context, CancellationToken::new()).await;
 }
@@ -172,6 +176,7 @@ fn service(place: &Path, store: Arc<dyn JobStore>) -> JobService {
         })),
         clock: Arc::new(SystemClock),
         spawner: Arc::new(TokioSpawner),
+        observer: Arc::new(Unobserved),
     };
     let settings = ServiceSettings {
         limits: QueueLimits {

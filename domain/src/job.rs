@@ -7,6 +7,7 @@ mod live;
 mod lock;
 mod log;
 mod pace;
+mod past;
 mod phases;
 mod status;
 mod view;
@@ -20,13 +21,14 @@ pub use live::{LiveLog, LiveStream};
 pub use lock::LockRecord;
 pub use log::{HeadAndTail, LOG_HEAD_BYTES, LOG_TAIL_BYTES, ScriptLog};
 pub use pace::{Pace, Sample, Window, pace};
+pub use past::PastJob;
 pub use phases::{LockSpan, PhaseRecord, PhaseStatus};
 pub use status::{IllegalTransition, JobStatus, Outcome};
 pub use view::{JobView, Live, StepProgress};
 
 use crate::{
     artifact::{ArtifactName, Sha256},
-    plan::{FailurePolicy, JobKind, Phase, Role, Step},
+    plan::{FailurePolicy, JobKind, Phase, Step},
     ports::PreparedRestore,
     request::{JobRequest, Work},
 };
@@ -173,12 +175,7 @@ impl Job {
     /// Since when the service may be locked; none if it is not, so far as the job knows.
     #[must_use]
     pub fn locked_since(&self) -> Option<DateTime<Utc>> {
-        let is_lock =
-            |event: &JobEvent| matches!(event, JobEvent::StepStarted { step } if step.role() == Some(Role::Lock));
-        let start = self.events.iter().find(|(_, event)| is_lock(event));
-        start
-            .filter(|_| self.lock.is_released() == Some(false))
-            .map(|(at, _)| *at)
+        self.lock_begun_at().filter(|_| self.lock.is_released() == Some(false))
     }
 
     /// Whether the job has ended, but its service may still be locked and is to be unlocked.
@@ -309,7 +306,9 @@ impl Job {
         match self.lock {
             LockRecord::NotTaken => None,
             LockRecord::MayBeHeld | LockRecord::Kept | LockRecord::Released | LockRecord::GivenUp => {
-                phases::lock_span(&self.events)
+                let since = self.lock_begun_at()?;
+                let until = phases::released_at(&self.events);
+                Some(LockSpan { since, until })
             }
         }
     }

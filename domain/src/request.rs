@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use allowed::{AllowedEndpoints, Refusal, Resolution};
 pub use destination::{
     AzureCredential, AzureStore, Destination, DestinationEcho, FileStore, GcsStore, S3Addressing, S3Checksum,
-    S3Credentials, S3Encryption, S3Store, ServiceAccount, Store, SwiftStore,
+    S3Credentials, S3Encryption, S3Store, ServiceAccount, Store, StoreKind, SwiftStore,
 };
 pub use draft::{DestinationDraft, Draft, ServiceAccountDraft, ServiceDraft};
 pub use endpoint::{complete as complete_endpoint, host_and_port};

@@ -10,6 +10,7 @@
 mod activity;
 mod aftercare;
 mod bell;
+mod examine;
 mod looks;
 mod panics;
 mod perform;
@@ -19,6 +20,7 @@ mod registry;
 mod run;
 mod stop;
 mod times;
+mod watched;
 
 use std::{
     fmt,
@@ -33,8 +35,8 @@ use crate::{
     job::{Job, JobEvent, JobKey, JobStatus, JobView, Settlement, StopReason},
     plan::{FailurePolicy, Step},
     ports::{
-        BlobStore, CancelError, Clock, JobApi, JobFuture, JobPage, JobStore, JobStoreError, PageQuery, RemoveError,
-        ScriptRunner, Spawner, StartError, UnlockError, Workspace,
+        BlobStore, CancelError, Clock, Finding, JobApi, JobFuture, JobPage, JobStore, JobStoreError, Observer,
+        PageQuery, RemoveError, ScriptRunner, Spawner, StartError, UnlockError, Workspace,
     },
     request::JobRequest,
     script::ScriptSettings,
@@ -59,6 +61,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Lets jobs run.
     pub spawner: Arc<dyn Spawner>,
+    /// Is told of what happens.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// The operator's choices, as far as the domain is concerned.
@@ -228,6 +232,7 @@ impl JobService {
             return Err(CancelError::Store(error));
         }
         self.inner.registry().end(&job, true);
+        self.tell(&job);
         self.begin_what_can_begin();
         Ok(job.view())
     }
@@ -327,6 +332,14 @@ impl JobApi for JobService {
         let owing = views.iter().filter(|view| view.owes_unlock);
         problems.extend(owing.map(|view| format!("the lock of {} was not released", view.key)));
         problems
+    }
+
+    async fn shortcomings(&self) -> Vec<String> {
+        self.all_shortcomings().await
+    }
+
+    async fn examine(&self, request: Option<JobRequest>) -> Vec<Finding> {
+        self.examine_all(request).await
     }
 
     async fn remove(&self, key: &JobKey) -> Result<bool, RemoveError> {

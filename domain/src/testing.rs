@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "who finds a poisoned lock here has failed already")]
 
+mod noticed;
+
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
@@ -21,7 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     artifact::NamePattern,
-    job::{ArtifactReport, ExitReason, Job, JobId, JobKey, LiveLog},
+    job::{ArtifactReport, ExitReason, Job, JobId, JobKey, LiveLog, PastJob},
     plan::{JobKind, Phase, Transfer},
     ports::{
         BackupQuery, Clock, Halt, JobFuture, JobPage, JobStore, JobStoreError, PageQuery, PreparedRestore,
@@ -31,6 +33,7 @@ use crate::{
     script::ScriptCall,
     secret::Secret,
 };
+pub use noticed::Noticed;
 
 /// Drives a future that needs no runtime.
 ///
@@ -166,6 +169,10 @@ impl ScriptRunner for GatedScriptRunner {
         Ok(())
     }
 
+    async fn check_interpreter(&self) -> Result<String, ScriptError> {
+        Ok("/bin/bash".to_owned())
+    }
+
     async fn end_leftover(&self, _: &JobKey) -> Result<(), ScriptError> {
         Ok(())
     }
@@ -285,6 +292,21 @@ impl JobStore for FakeJobStore {
         let mut unsettled: Vec<Job> = jobs.values().filter(|job| !job.is_settled()).cloned().collect();
         unsettled.sort_by_key(|job| (job.accepted_at(), job.key()));
         Ok(unsettled)
+    }
+
+    async fn ended(&self, at_most: usize) -> Result<Vec<PastJob>, JobStoreError> {
+        let jobs = self.jobs.lock().unwrap();
+        let mut ended: Vec<PastJob> = jobs.values().filter_map(PastJob::of).collect();
+        ended.sort_by_key(|job| std::cmp::Reverse(job.ended_at));
+        ended.truncate(at_most);
+        Ok(ended)
+    }
+
+    async fn check(&self) -> Result<(), JobStoreError> {
+        match self.fails.load(Ordering::SeqCst) {
+            true => Err(JobStoreError("the disk is full".to_owned())),
+            false => Ok(()),
+        }
     }
 
     fn problems(&self) -> Vec<String> {

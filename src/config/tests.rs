@@ -46,6 +46,8 @@ fn good_values_are_taken() {
         ("max_connections", "1"),
         ("allowed_to_delete_files", "TRUE"),
         ("allowed_to_delete_files", "f"),
+        ("metrics_without_auth", "true"),
+        ("log_format", "json"),
         ("skip_storage", "1"),
         ("max_job_number", "1"),
         ("max_queued_jobs", "0"),
@@ -131,6 +133,7 @@ fn a_bad_value_is_a_fault_that_names_its_variable() {
         ("ambient_buckets", "a/b"),
         ("RUST_LOG", "adapters=loud"),
         ("RUST_LOG", "adapters[job{id=a.*}]=debug"),
+        ("log_format", "xml"),
     ] {
         let ConfigFaults(faults) = parse(&[(name, value)]).expect_err(name);
         assert_eq!(faults.len(), 1, "{name}={value}: {faults:?}");

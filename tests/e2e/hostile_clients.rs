@@ -183,7 +183,9 @@ fn a_wrong_user_and_a_wrong_password_get_the_same_answer() {
     ]
     .iter()
     .map(|value| {
-        let request = format!("GET /status HTTP/1.1\r\nHost: x\r\nAuthorization: {value}\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "GET /status HTTP/1.1\r\nHost: x\r\nX-Request-Id: 1\r\nAuthorization: {value}\r\nConnection: close\r\n\r\n"
+        );
         let mut connection = Connection::open(agent.address());
         connection.send(request.as_bytes());
         let answer = String::from_utf8_lossy(&connection.rest()).into_owned();

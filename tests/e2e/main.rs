@@ -2,12 +2,14 @@
 //! a real S3 server and, where it is installed, a real database. The tests know the agent's
 //! contract and nothing of its code.
 
+mod agent_log;
 mod artifact_names;
 mod artifacts;
 mod audit;
 mod background;
 mod by_hand;
 mod cancel;
+mod check;
 mod config;
 mod credentials;
 mod demo;
@@ -16,6 +18,7 @@ mod failures;
 mod file_destination;
 mod generations;
 mod harness;
+mod health;
 mod hostile_clients;
 mod ids;
 mod instants;
@@ -23,6 +26,7 @@ mod integrity;
 mod large;
 mod links;
 mod logs;
+mod metrics;
 mod parameters;
 mod polling_body;
 mod postgresql;

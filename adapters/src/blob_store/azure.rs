@@ -33,10 +33,7 @@ use super::{
 
 /// Makes a client for the container.
 pub(super) async fn connect(store: &AzureStore, limits: Limits, network: &Network) -> Result<Bucket, Failure> {
-    let url = match &store.endpoint {
-        Some(endpoint) => endpoint.clone(),
-        None => format!("https://{}.blob.core.windows.net", store.account),
-    };
+    let url = address(store);
     let bad = |why: &dyn std::fmt::Display| Failure::strange(format!("the endpoint is no address: {why}"));
     let url = Url::parse(&url).map_err(|error| bad(&error))?;
     let signature = AzureSignature {
@@ -67,6 +64,14 @@ pub(super) async fn connect(store: &AzureStore, limits: Limits, network: &Networ
         takes_marks: false,
         limits,
     })
+}
+
+/// Where the account is.
+pub(super) fn address(store: &AzureStore) -> String {
+    match &store.endpoint {
+        Some(endpoint) => endpoint.clone(),
+        None => format!("https://{}.blob.core.windows.net", store.account),
+    }
 }
 
 /// Errors of `object_store` say which character of a key is wrong; nobody needs to know.

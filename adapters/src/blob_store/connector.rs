@@ -225,6 +225,16 @@ impl Connector {
         Ok(client)
     }
 
+    /// Asks for nothing much: any answer shows that there is a way. Gives the store's time of day.
+    pub(super) async fn greet(&self, url: Url) -> Result<Option<String>, HttpError> {
+        let uri = url.as_str().parse().map_err(|_| unsigned())?;
+        let client = self.client_for(&uri, &url)?;
+        let answer = client.execute(reqwest::Request::new(Method::HEAD, url)).await;
+        let answer = answer.map_err(|error| failed(Fault::of_connection(error, &self.redaction)))?;
+        let date = answer.headers().get(reqwest::header::DATE);
+        Ok(date.and_then(|date| date.to_str().ok()).map(str::to_owned))
+    }
+
     /// Passes an answer on, or makes an error of it.
     async fn judge(
         &self,

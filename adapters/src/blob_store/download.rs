@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{LocalFile, Moved, Tally},
+    ports::{LocalFile, Moved},
 };
 use futures_util::{StreamExt, stream};
 use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, path::Path};
@@ -19,6 +19,7 @@ use super::{
     local::{Hashing, Target},
     parts::parts,
     retry::Patience,
+    tally,
 };
 
 /// Longer objects are fetched in ranges of this length.
@@ -38,7 +39,6 @@ pub(super) async fn download(
     target: &LocalFile,
     expected: Expected,
     budget: &Arc<Budget>,
-    tally: &Tally,
 ) -> Result<Moved, Failure> {
     let path = object_path(key)?;
     let patience = bucket.patience();
@@ -55,9 +55,8 @@ pub(super) async fn download(
         path,
         patience,
         budget,
-        tally,
     };
-    tally.expect(download.length);
+    tally::expect(download.length);
     let target = Target::open(target).await?;
     let sha256 = bucket.stall.watch(download.fill(&target)).await?;
     target.finish(download.length).await?;
@@ -90,8 +89,6 @@ struct Download<'a> {
     length: u64,
     patience: Patience,
     budget: &'a Arc<Budget>,
-    /// Of what is written.
-    tally: &'a Tally,
 }
 
 /// A piece of the object, and how much of it is there.
@@ -133,7 +130,7 @@ impl Download<'_> {
             match self.in_ranges(target).await {
                 Err(failure) if failure.is_strange() => {
                     tracing::debug!(cause = failure.summary(), "the store does not send ranges as asked");
-                    self.tally.set(0);
+                    tally::restarted();
                 }
                 result => return result,
             }
@@ -174,7 +171,6 @@ impl Download<'_> {
         while at < self.length {
             if !can_resume && at > 0 {
                 at = 0;
-                self.tally.set(0);
                 hashing = target.hash();
             }
             let start = at;
@@ -267,8 +263,8 @@ impl Download<'_> {
             }
             let received = progress.at + pending as u64;
             if received > progress.furthest {
+                self.patience.renew(received - progress.furthest);
                 progress.furthest = received;
-                self.patience.renew();
             }
         };
         // What came before a fault need not come again.
@@ -288,9 +284,7 @@ impl Download<'_> {
         target: &Target,
     ) -> Result<Buffer, Failure> {
         let buffer = target.write(progress.at, buffer, *pending).await?;
-        let written = std::mem::take(pending) as u64;
-        progress.at += written;
-        self.tally.add(written);
+        progress.at += std::mem::take(pending) as u64;
         if let Some(hashing) = progress.hashing {
             hashing.up_to(progress.at);
         }

@@ -11,7 +11,7 @@ use std::{
 
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{Halt, LocalFile, Moved, Tally, UploadJournal},
+    ports::{Halt, LocalFile, Moved, UploadJournal},
     request::FileStore,
 };
 use tokio::time::timeout;
@@ -28,6 +28,7 @@ use super::{
     local::{Source, Target, blocking},
     movement::Stall,
     parts::parts,
+    tally,
 };
 use crate::beneath::OpenDirectory;
 
@@ -87,8 +88,7 @@ impl Directory {
         // Before the file is there: so there is none that nobody knows.
         let opened = journal.opened(hidden.name()).await;
         opened.map_err(|text| Failure::unknown_upload(&text))?;
-        let tally = journal.tally();
-        let sha256 = match self.make(&hidden, &name, (source, &tally), budget, halt).await {
+        let sha256 = match self.make(&hidden, &name, source, budget, halt).await {
             Ok(sha256) => sha256,
             Err(failure) => {
                 hidden.remove(self.patience).await;
@@ -105,7 +105,7 @@ impl Directory {
         &self,
         hidden: &Hidden,
         name: &str,
-        (source, tally): (&Source, &Tally),
+        source: &Source,
         budget: &Arc<Budget>,
         halt: &Halt,
     ) -> Result<Sha256, Failure> {
@@ -113,7 +113,7 @@ impl Directory {
         // Not dropped half-way: the file could appear after it was removed.
         let file = within(self.patience, "creating the object", hidden.create()).await?;
         let fill = async {
-            let sha256 = self.copy(source, &file, budget, tally).await?;
+            let sha256 = self.copy(source, &file, budget).await?;
             source.refuse_if_changed().await?;
             let file = Arc::clone(&file);
             let complete = async {
@@ -126,6 +126,19 @@ impl Directory {
         let sha256 = unless_halted(halt, fill).await?;
         within(self.patience, "naming the object", hidden.become_object(file, name)).await?;
         Ok(sha256)
+    }
+
+    /// Makes a small file under a hidden name, and removes it.
+    pub(super) async fn try_out(&self) -> Result<(), Failure> {
+        let hidden = Hidden::new(&self.files);
+        let file = within(self.patience, "creating the object", hidden.create()).await?;
+        let write = async {
+            let written = blocking(move || file.write_all_at(b"a look", 0).and_then(|()| file.sync_all())).await;
+            written.map_err(|error| Failure::directory("writing the object", &error))
+        };
+        let written = within(self.patience, "writing the object", write).await;
+        hidden.remove(self.patience).await;
+        written
     }
 
     /// Removes what uploads under these hidden names have left; nothing that has another name.
@@ -141,13 +154,7 @@ impl Directory {
         result
     }
 
-    async fn copy(
-        &self,
-        source: &Source,
-        file: &Arc<File>,
-        budget: &Arc<Budget>,
-        tally: &Tally,
-    ) -> Result<Sha256, Failure> {
+    async fn copy(&self, source: &Source, file: &Arc<File>, budget: &Arc<Budget>) -> Result<Sha256, Failure> {
         let digest = Digest::default();
         for part in parts(source.size, COPY_BYTES) {
             let piece = source.read(part, budget, &digest).await?;
@@ -158,7 +165,7 @@ impl Directory {
             };
             let write = within(self.patience, "writing the object", write);
             self.stall.watch(write).await?;
-            tally.add(part.length as u64);
+            tally::moved(part.length as u64);
         }
         Ok(digest.value())
     }
@@ -169,14 +176,13 @@ impl Directory {
         target: &LocalFile,
         expected: Expected,
         budget: &Arc<Budget>,
-        tally: &Tally,
     ) -> Result<Moved, Failure> {
         let open = self.open_object(name_of(key)?);
         let (file, length) = within(self.patience, "opening the object", open).await?;
         refuse_other_size(length, expected)?;
         let target = Target::open(target).await?;
-        tally.expect(length);
-        let sha256 = self.receive((file, length), &target, budget, tally).await?;
+        tally::expect(length);
+        let sha256 = self.receive(file, length, &target, budget).await?;
         target.finish(length).await?;
         checked(length, sha256, expected)
     }
@@ -201,13 +207,7 @@ impl Directory {
         .await
     }
 
-    async fn receive(
-        &self,
-        (file, length): (File, u64),
-        target: &Target,
-        budget: &Arc<Budget>,
-        tally: &Tally,
-    ) -> Result<Sha256, Failure> {
+    async fn receive(&self, file: File, length: u64, target: &Target, budget: &Arc<Budget>) -> Result<Sha256, Failure> {
         let file = Arc::new(file);
         let digest = Digest::default();
         for part in parts(length, COPY_BYTES) {
@@ -225,7 +225,7 @@ impl Directory {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Failure::changed_object()),
                 Err(error) => return Err(Failure::directory("reading the object", &error)),
             };
-            tally.add(part.length as u64);
+            tally::moved(part.length as u64);
         }
         Ok(digest.value())
     }

@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Where Google is.
-const DEFAULT: &str = "https://storage.googleapis.com";
+pub(super) const DEFAULT: &str = "https://storage.googleapis.com";
 
 /// Makes a client for the bucket.
 pub(super) async fn connect(store: &GcsStore, limits: Limits, network: &Network) -> Result<Bucket, Failure> {

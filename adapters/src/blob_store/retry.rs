@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::failure::Failure;
+use super::{failure::Failure, tally};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -28,8 +28,9 @@ impl Patience {
         }
     }
 
-    /// The transfer got further: it has all the time again.
-    pub(super) fn renew(&self) {
+    /// The transfer got further by so many bytes: it has all the time again.
+    pub(super) fn renew(&self, bytes: u64) {
+        tally::moved(bytes);
         *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
@@ -97,6 +98,7 @@ impl Trouble<'_> {
         self.faults = self.faults.saturating_add(1);
         tracing::debug!(fault = failure.summary(), pause_ms = pause.as_millis(), "trying again");
         sleep(pause).await;
+        tally::retried();
         Ok(())
     }
 }
@@ -171,7 +173,7 @@ mod tests {
         let result: Result<(), _> = patience
             .retry(|| {
                 if start.elapsed() < limit * 5 {
-                    patience.renew();
+                    patience.renew(1);
                 }
                 async { Err(failure(503)) }
             })

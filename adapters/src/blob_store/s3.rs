@@ -186,6 +186,11 @@ fn headers_of_new_objects(store: &S3Store) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
+/// Where requests for the bucket go, as far as that is known without its region.
+pub(super) fn address(store: &S3Store) -> Result<Url, Failure> {
+    bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))
+}
+
 /// The bucket's address. `object_store` puts the bucket into the path of an endpoint, but not into
 /// its host.
 fn bucket_url(store: &S3Store, region: &str) -> Result<Url, Failure> {

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use domain::{
     artifact::ObjectKey,
-    ports::{Halt, Moved, Tally, UploadJournal},
+    ports::{Halt, Moved, UploadJournal},
 };
 use futures_util::{Stream, StreamExt, stream};
 use object_store::{GetResult, PutMode, PutOptions, PutPayload, multipart::PartId, path::Path};
@@ -55,7 +55,6 @@ pub(super) async fn upload(
         source,
         budget,
         journal,
-        tally: journal.tally(),
         halt,
         digest: Digest::default(),
         mark: if bucket.takes_marks { Mark::new() } else { Mark::none() },
@@ -63,10 +62,10 @@ pub(super) async fn upload(
     };
     if source.size <= PART_BYTES.min(bucket.parts.most_bytes) {
         upload.in_one_piece().await?;
+        upload.patience.renew(source.size);
     } else {
         upload.in_parts().await?;
     }
-    upload.tally.set(source.size);
     Ok(Moved {
         size_bytes: upload.stored_length().await?,
         sha256: upload.digest.value(),
@@ -80,8 +79,6 @@ struct Upload<'a> {
     budget: &'a Arc<Budget>,
     patience: Patience,
     journal: &'a dyn UploadJournal,
-    /// Of what the store has taken.
-    tally: Tally,
     halt: &'a Halt,
     /// Of what was read.
     digest: Digest,
@@ -376,8 +373,7 @@ impl Upload<'_> {
             Ok(sent)
         };
         let sent = self.bucket.stall.watch(self.patience.retry(put)).await?;
-        self.patience.renew();
-        self.tally.add(part.length as u64);
+        self.patience.renew(part.length as u64);
         Ok((part.index, sent))
     }
 

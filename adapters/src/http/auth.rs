@@ -1,4 +1,4 @@
-//! Basic authentication (RFC 7617), on every route.
+//! Basic authentication (RFC 7617), on every route that does not say otherwise.
 
 use std::{
     fmt,
@@ -9,10 +9,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use domain::secret::Secret;
 use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
-use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
+use warp::http::HeaderMap;
 use zeroize::Zeroizing;
 
-use super::{HttpContext, audit, reply};
+use super::{HttpContext, audit, operation::Access};
 
 /// The one user of the API, who may get another password at any time.
 ///
@@ -83,40 +83,38 @@ pub(super) fn parse(header: &[u8]) -> Option<(Wiped, Wiped)> {
     Some((username, password))
 }
 
-#[derive(Debug)]
-struct Unauthorized;
-
-impl warp::reject::Reject for Unauthorized {}
-
-/// Passes requests with the right credentials, and rejects all others. If several `Authorization`
-/// lines come, the first counts.
-pub(super) fn required(context: &Arc<HttpContext>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
-    let context = Arc::clone(context);
-    warp::header::headers_cloned()
-        .and(warp::ext::optional())
-        .and_then(move |headers: HeaderMap, peer: Option<audit::Peer>| {
-            let allowed = headers
-                .get("authorization")
-                .is_some_and(|header| context.credentials.allow(header.as_bytes()));
-            if !allowed {
-                audit::refused(&context, &headers, peer);
-            }
-            async move {
-                if allowed {
-                    Ok(())
-                } else {
-                    Err(warp::reject::custom(Unauthorized))
-                }
-            }
-        })
-        .untuple_one()
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Somebody with the right credentials.
+    Known,
+    /// Somebody who has shown none, and need not.
+    Stranger,
 }
 
-/// The answer to a request without the right credentials.
-pub(super) async fn refused(rejection: Rejection) -> Result<Response, Rejection> {
-    match rejection.find::<Unauthorized>() {
-        Some(Unauthorized) => Ok(reply::unauthorized()),
-        None => Err(rejection),
+/// Says who calls; none of somebody who may not, which is noted. If several `Authorization` lines come, the
+/// first counts.
+pub(super) fn judge(
+    context: &HttpContext,
+    access: Access,
+    headers: &HeaderMap,
+    peer: Option<audit::Peer>,
+) -> Option<Caller> {
+    let header = headers.get("authorization");
+    let lets_strangers_in = match access {
+        Access::Everyone => return Some(Caller::Stranger),
+        Access::Strangers => true,
+        Access::AsMetricsAre => context.metrics_without_auth,
+        Access::Known => false,
+    };
+    match header {
+        None if lets_strangers_in => Some(Caller::Stranger),
+        Some(header) if context.credentials.allow(header.as_bytes()) => Some(Caller::Known),
+        // Wrong ones are refused everywhere, so that nobody can try them out where nobody looks.
+        Some(_) | None => {
+            audit::refused(context, headers, peer);
+            None
+        }
     }
 }
 

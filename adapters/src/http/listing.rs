@@ -12,7 +12,7 @@ use warp::{
 };
 
 use super::{
-    operation::{Holds, Operation, Takes, answer},
+    operation::{Access, Holds, Operation, Takes, answer},
     polling::{FileSize, status_and_state, time},
     query, reply,
     route::{Call, Routes},
@@ -26,6 +26,7 @@ pub(super) fn add_to(routes: &mut Routes) {
         name: "list_jobs".to_owned(),
         summary: "All jobs, newest first, a page at a time. Their logs are told by their own paths.",
         takes: Takes::Query(query::OF_LIST),
+        access: Access::Known,
         audited: None,
         answers: vec![
             answer(

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use warp::http::{Method, StatusCode};
 
 use super::{
-    operation::{Answer, Form, Holds, Operation, Parameter, Takes, answer},
+    operation::{Access, Answer, Form, Holds, Operation, Parameter, Takes, answer},
     reply,
     route::Routes,
 };
@@ -26,6 +26,7 @@ pub(super) fn add_to(routes: &mut Routes) {
         name: "openapi".to_owned(),
         summary: "This document.",
         takes: Takes::Nothing,
+        access: Access::Known,
         audited: None,
         answers: vec![answer(StatusCode::OK, Holds::Document, "This document.")],
     };
@@ -56,7 +57,9 @@ pub(super) fn document(routes: &Routes, rules: &RequestRules) -> Value {
                 store, and lets the caller poll.\n\nRequests are read more tolerantly than is told here: names of \
                 members in any case, unknown members are ignored, a member given twice counts as its last, and what \
                 has a type may be null, which is the same as absent. What is told here is what to send.\n\nEvery \
-                path answers 405 with `Allow` to other methods, and every other path 404, both with an Error.",
+                path answers 405 with `Allow` to other methods, and every other path 404, both with an Error.\n\nEvery \
+                answer has X-Request-Id, by which its lines are found in the log: that of the request, if it was \
+                1 to 128 letters, digits or . _ ~ : -, or a new one.",
         },
         "security": [{"basic": []}],
         "paths": paths,
@@ -77,6 +80,12 @@ fn described(operation: &Operation) -> Value {
         "summary": operation.summary,
         "responses": responses.collect::<Map<_, _>>(),
     });
+    match operation.access {
+        Access::Known | Access::AsMetricsAre => {}
+        Access::Everyone => described["security"] = json!([]),
+        // With credentials or without.
+        Access::Strangers => described["security"] = json!([{"basic": []}, {}]),
+    }
     let parameters = parameters(operation);
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
@@ -84,6 +93,7 @@ fn described(operation: &Operation) -> Value {
     let body = match operation.takes {
         Takes::Nothing | Takes::Query(_) => return described,
         Takes::Trigger(kind) => requests::body_of_trigger(kind),
+        Takes::AnyTrigger => requests::body_of_any_trigger(),
         Takes::Id => requests::body_with_id(),
     };
     described["requestBody"] = body;
@@ -132,7 +142,18 @@ fn head_of(get: &Operation) -> Value {
 fn response(operation: &Operation, answer: &Answer) -> Value {
     let mut response = json!({"description": answer.means});
     if let Some(schema) = answers::schema_of(answer.holds) {
-        response["content"] = json!({"application/json": {"schema": schema}});
+        let media_type = match answer.holds {
+            Holds::Metrics => "text/plain",
+            Holds::Check
+            | Holds::Jobs
+            | Holds::Nothing
+            | Holds::Message
+            | Holds::Status
+            | Holds::Error
+            | Holds::Polling(_)
+            | Holds::Document => "application/json",
+        };
+        response["content"] = json!({media_type: {"schema": schema}});
     }
     if let Some((name, tells)) = header_of(answer.status) {
         response["headers"] = json!({name: {"description": tells, "required": true, "schema": {"type": "string"}}});
@@ -154,7 +175,7 @@ pub(super) fn header_of(status: StatusCode) -> Option<(&'static str, &'static st
     match status {
         StatusCode::CREATED => Some(("Location", "The path of the job.")),
         StatusCode::UNAUTHORIZED => Some(("WWW-Authenticate", "Basic, and the realm.")),
-        StatusCode::SERVICE_UNAVAILABLE => Some(("Retry-After", "Seconds, after which the agent has stopped.")),
+        StatusCode::SERVICE_UNAVAILABLE => Some(("Retry-After", "Seconds, after which to ask again.")),
         _ => None,
     }
 }

@@ -17,10 +17,25 @@ pub(super) struct Operation {
     pub(super) summary: &'static str,
     /// The request's body.
     pub(super) takes: Takes,
+    /// Who may call it.
+    pub(super) access: Access,
     /// What the audit log calls it, and the kind of its jobs; none if it changes nothing.
-    pub(super) audited: Option<(AuditAction, JobKind)>,
+    pub(super) audited: Option<(AuditAction, Option<JobKind>)>,
     /// What it answers, but for what all operations may answer.
     pub(super) answers: Vec<Answer>,
+}
+
+/// Who may call an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Who has the right credentials.
+    Known,
+    /// Anybody, and whatever credentials come are not looked at.
+    Everyone,
+    /// Who has the right credentials, and who brings none.
+    Strangers,
+    /// As known, unless the operator lets strangers see metrics.
+    AsMetricsAre,
 }
 
 /// What an operation wants beside its path. No body is read where none is wanted.
@@ -32,6 +47,8 @@ pub(super) enum Takes {
     Query(&'static [Parameter]),
     /// All that a job of this kind needs.
     Trigger(JobKind),
+    /// The same of a job of either kind.
+    AnyTrigger,
     /// An object with an id.
     Id,
 }
@@ -41,7 +58,7 @@ impl Takes {
     pub(super) fn is_body(self) -> bool {
         match self {
             Self::Nothing | Self::Query(_) => false,
-            Self::Trigger(_) | Self::Id => true,
+            Self::Trigger(_) | Self::AnyTrigger | Self::Id => true,
         }
     }
 }
@@ -79,7 +96,7 @@ pub(super) struct Answer {
     pub(super) means: &'static str,
 }
 
-/// The body of an answer. All but nothing are JSON.
+/// The body of an answer. All but nothing and metrics are JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
     /// Nothing.
@@ -88,10 +105,14 @@ pub(super) enum Holds {
     Message,
     /// `{message, problems}`
     Status,
+    /// Text for Prometheus.
+    Metrics,
     /// `{message, state, error_message}`
     Error,
     /// `{jobs, next}`
     Jobs,
+    /// `{ok, findings}`
+    Check,
     /// The polling body of a job, or of one that was refused.
     Polling(JobKind),
     /// The document itself.
@@ -107,11 +128,19 @@ impl Operation {
     /// Every answer, in the order of the codes.
     pub(super) fn all_answers(&self) -> Vec<Answer> {
         let mut answers = self.answers.clone();
-        answers.push(answer(
-            StatusCode::UNAUTHORIZED,
-            Holds::Message,
-            "The credentials are missing or wrong.",
-        ));
+        match self.access {
+            Access::Everyone => {}
+            Access::Known | Access::AsMetricsAre => answers.push(answer(
+                StatusCode::UNAUTHORIZED,
+                Holds::Message,
+                "The credentials are missing or wrong.",
+            )),
+            Access::Strangers => answers.push(answer(
+                StatusCode::UNAUTHORIZED,
+                Holds::Message,
+                "The credentials are wrong.",
+            )),
+        }
         answers.push(answer(
             StatusCode::INTERNAL_SERVER_ERROR,
             Holds::Error,

@@ -3,7 +3,7 @@
 use domain::{
     job::{JobKey, JobView},
     plan::JobKind,
-    ports::{CancelError, RemoveError, StartError},
+    ports::{CancelError, Finding, RemoveError, StartError},
     request::Faults,
 };
 use serde::Serialize;
@@ -34,13 +34,87 @@ pub(super) struct Status {
     pub(super) problems: Vec<String>,
 }
 
+/// What a pre-flight has found.
+#[derive(Serialize)]
+pub(super) struct Check<'a> {
+    ok: bool,
+    findings: Vec<Found<'a>>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    subject: &'a str,
+    ok: bool,
+    detail: &'a str,
+    took_ms: u64,
+}
+
+impl<'a> Check<'a> {
+    pub(super) fn of(findings: &'a [Finding]) -> Self {
+        let found = findings.iter().map(|finding| Found {
+            subject: &finding.subject,
+            ok: finding.is_good(),
+            detail: finding.detail(),
+            took_ms: u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
+        });
+        Self {
+            ok: findings.iter().all(Finding::is_good),
+            findings: found.collect(),
+        }
+    }
+
+    /// One of each member.
+    pub(super) fn sample() -> Self {
+        let found = Found {
+            subject: "",
+            ok: true,
+            detail: "",
+            took_ms: 0,
+        };
+        Self {
+            ok: true,
+            findings: vec![found],
+        }
+    }
+}
+
 /// A client that was told that the agent stops asks again after this, in seconds: by then it has
 /// stopped, and most likely started again.
 const RETRY_AFTER_SECONDS: &str = "120";
+/// Who was told that the agent is not ready looks again after this, in seconds.
+const LOOK_AGAIN_SECONDS: &str = "10";
 
 pub(super) fn running(problems: Vec<String>) -> Response {
     let message = "Client is running";
     json(StatusCode::OK, &Status { message, problems })
+}
+
+pub(super) fn alive() -> Response {
+    let message = "The agent is alive.";
+    json(StatusCode::OK, &Message { message })
+}
+
+pub(super) fn ready() -> Response {
+    let message = "The agent is ready.";
+    let problems = Vec::new();
+    json(StatusCode::OK, &Status { message, problems })
+}
+
+/// Without problems for those who may not know them.
+pub(super) fn not_ready(problems: Vec<String>) -> Response {
+    let message = match problems.is_empty() {
+        true => "The agent is not ready; it tells why to who has credentials.",
+        false => "The agent is not ready.",
+    };
+    let reply = json(StatusCode::SERVICE_UNAVAILABLE, &Status { message, problems });
+    with_header(reply, header::RETRY_AFTER, HeaderValue::from_static(LOOK_AGAIN_SECONDS))
+}
+
+/// What Prometheus reads.
+pub(super) fn metrics(text: String) -> Response {
+    let reply = Response::new(text.into());
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    with_header(reply, header::CONTENT_TYPE, kind)
 }
 
 pub(super) fn unauthorized() -> Response {
@@ -119,6 +193,20 @@ pub(super) fn accepted(key: &JobKey) -> Response {
 /// A body that is no request: a polling body of a job that never was.
 pub(super) fn bad_body(kind: JobKind, problem: &str) -> Response {
     json(StatusCode::BAD_REQUEST, &PollingBody::refused(kind, problem))
+}
+
+/// A body that no job could be triggered with.
+pub(super) fn no_request(problem: &str) -> Response {
+    error(
+        StatusCode::BAD_REQUEST,
+        "The body is no request.",
+        "Body Deserialization",
+        problem,
+    )
+}
+
+pub(super) fn checked(findings: &[Finding]) -> Response {
+    json(StatusCode::OK, &Check::of(findings))
 }
 
 /// Members that are missing or wrong.

@@ -14,6 +14,7 @@ use domain::{
     ports::{Actor, AuditAction, AuditEntry},
 };
 use futures_util::{FutureExt, Stream, future::BoxFuture};
+use tracing::Instrument;
 use warp::{
     Filter,
     filters::BoxedFilter,
@@ -26,9 +27,10 @@ use zeroize::Zeroizing;
 use super::{
     HttpContext,
     audit::{self, Peer},
+    auth::{self, Caller},
     body::{self, BodyError},
     openapi,
-    operation::Operation,
+    operation::{Access, Operation},
     reply,
     waits::{Stop, Waits},
 };
@@ -38,6 +40,7 @@ use super::{
 pub(super) struct Call {
     pub(super) context: Arc<HttpContext>,
     pub(super) routes: Arc<Routes>,
+    pub(super) caller: Caller,
     /// What stands in the path for `{id}`, as it is in the URL.
     pub(super) segment: String,
     /// What stands behind the path's `?`, as it is in the URL.
@@ -154,7 +157,16 @@ impl Routes {
         S: Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
-        let (operation, handler, segment) = match self.find(&head.method, head.path.as_str()) {
+        let found = self.find(&head.method, head.path.as_str());
+        let access = match &found {
+            Found::Handler(operation, ..) => operation.access,
+            // What there is, and what not, is told to those alone who may know.
+            Found::OtherMethods(_) | Found::Nothing => Access::Known,
+        };
+        let Some(caller) = auth::judge(&context, access, &head.headers, head.peer) else {
+            return reply::unauthorized();
+        };
+        let (operation, handler, segment) = match found {
             Found::Handler(operation, handler, segment) => (operation, handler, segment),
             Found::OtherMethods(allowed) => return reply::method_not_allowed(&allowed),
             Found::Nothing => return reply::unknown_path(),
@@ -166,13 +178,14 @@ impl Routes {
         let call = Call {
             context,
             routes: Arc::clone(&self),
+            caller,
             segment: segment.to_owned(),
             query: head.query,
             body,
             id: Arc::default(),
             stop: head.stop.unwrap_or_default(),
         };
-        let response = match operation.audited {
+        let mut response = match operation.audited {
             None => handler(call).await,
             Some((action, kind)) => {
                 let actor = audit::caller(&head.headers, head.peer);
@@ -190,6 +203,7 @@ impl Routes {
             operation.path,
             response.status()
         );
+        response.extensions_mut().insert(caller);
         response
     }
 }
@@ -201,23 +215,35 @@ fn query() -> BoxedFilter<(String,)> {
 
 /// Handles a call that changes something, in a task of its own: what was begun is finished, and noted,
 /// whether or not the client stays.
-async fn to_its_end(call: Call, handler: &Handler, action: AuditAction, kind: JobKind, actor: Actor) -> Response {
+async fn to_its_end(
+    call: Call,
+    handler: &Handler,
+    action: AuditAction,
+    kind: Option<JobKind>,
+    actor: Actor,
+) -> Response {
     let (log, id) = (Arc::clone(&call.context.audit), Arc::clone(&call.id));
     let handled = AssertUnwindSafe(handler(call)).catch_unwind();
-    let task = tokio::spawn(async move {
+    let task = async move {
         let response = handled.await.unwrap_or_else(|_| {
-            tracing::error!(%kind, action = action.as_str(), "a request handler panicked; the client got a 500");
+            let kind = kind.map(JobKind::as_str);
+            tracing::error!(
+                kind,
+                action = action.as_str(),
+                "a request handler panicked; the client got a 500"
+            );
             reply::internal_error()
         });
         log.record(AuditEntry {
             action,
             actor,
-            kind: Some(kind),
+            kind,
             id: id.get().cloned(),
             outcome: response.status().as_str().into(),
         });
         response
-    });
+    };
+    let task = tokio::spawn(task.in_current_span());
     // Nobody ends the task, but a runtime that stops.
     task.await.unwrap_or_else(|_| reply::internal_error())
 }

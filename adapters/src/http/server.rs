@@ -21,14 +21,18 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
+use tracing::Instrument;
 use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 
 use super::{
     HttpContext, HttpLimits, Tls,
     audit::Peer,
+    auth::Caller,
     places::{Place, Places},
     refusals::Refusals,
-    reply, routes,
+    reply,
+    request_id::RequestId,
+    routes,
     stream::PlacedStream,
     waits::Stop,
 };
@@ -187,7 +191,11 @@ impl Office {
     async fn answer(&self, request: Request<Incoming>, place: &Place) -> Result<Response, Infallible> {
         place.answering().await;
         let is_login = request.headers().contains_key(AUTHORIZATION);
-        let response = handle(self.routes.clone(), request).await;
+        let id = RequestId::of(request.headers());
+        // Of this level, so that no filter which lets any line through takes the id from it.
+        let span = tracing::error_span!("request", request_id = %id);
+        let response = handle(self.routes.clone(), request).instrument(span).await;
+        let response = id.put_on(response);
         if response.status() == StatusCode::UNAUTHORIZED {
             // Of no other answer is there a delay: the right credentials never wait.
             place.refused();
@@ -195,6 +203,9 @@ impl Office {
                 let delay = tokio::time::sleep(self.refusals.one_more(Instant::now()));
                 self.stop.run_until_cancelled(delay).await;
             }
+        } else if response.extensions().get() == Some(&Caller::Stranger) {
+            // An answer is no proof of anything.
+            place.refused();
         } else {
             place.answered();
         }

@@ -3,7 +3,7 @@
 use warp::http::{Method, StatusCode};
 
 use super::{
-    operation::{Holds, Operation, Takes, answer},
+    operation::{Access, Holds, Operation, Takes, answer},
     reply,
     route::Routes,
 };
@@ -15,6 +15,7 @@ pub(super) fn add_to(routes: &mut Routes) {
         name: "status".to_owned(),
         summary: "Whether the agent runs, and what somebody should see to.",
         takes: Takes::Nothing,
+        access: Access::Known,
         audited: None,
         answers: vec![answer(StatusCode::OK, Holds::Status, "The agent runs.")],
     };

@@ -1,6 +1,7 @@
 //! The contract's rows against a mocked core, and the server against real sockets.
 
 mod audit;
+mod health;
 mod hostile;
 mod listing;
 mod openapi;
@@ -8,6 +9,7 @@ mod polling;
 mod requests;
 mod rows;
 mod server;
+pub(super) mod still;
 mod watching;
 
 use std::sync::{Arc, Mutex};
@@ -31,13 +33,20 @@ fn authorization() -> String {
 }
 
 fn context_with(api: MockJobApi, limits: HttpLimits) -> Arc<HttpContext> {
+    context_of(Arc::new(api), limits)
+}
+
+fn context_of(api: Arc<dyn JobApi>, limits: HttpLimits) -> Arc<HttpContext> {
     Arc::new(HttpContext {
-        api: Arc::new(api),
+        api,
         credentials: Credentials::new(&Secret::new("admin"), &Secret::new("secret")),
         tls: None,
         rules: open_rules(),
         limits,
         audit: Arc::new(Noted::default()),
+        metrics: Arc::new(Noted::default()),
+        metrics_without_auth: false,
+        readiness: Readiness::default(),
     })
 }
 
@@ -52,6 +61,12 @@ impl AuditLog for Noted {
 
     fn problem(&self) -> Option<String> {
         None
+    }
+}
+
+impl Metrics for Noted {
+    fn exposition(&self, unsettled: &[JobView], problems: usize) -> String {
+        format!("unsettled {}\nproblems {problems}\n", unsettled.len())
     }
 }
 

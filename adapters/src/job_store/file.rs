@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    job::{ArtifactReport, Job, JobKey, JobView},
+    job::{ArtifactReport, Job, JobKey, JobView, PastJob},
     ports::{BackupQuery, JobPage, JobStore, JobStoreError, PageQuery},
 };
 
@@ -254,6 +254,12 @@ impl Shared {
         Ok(())
     }
 
+    fn check(&self) -> Result<(), String> {
+        let mut disk = self.disk();
+        self.come_home(&mut disk)?;
+        disk.home.places().check()
+    }
+
     fn find(&self, key: &JobKey) -> Result<Option<Job>, String> {
         // Without the lock of those who write: who polls does not wait for them.
         open::read_finished(&self.places, &self.problems, key)
@@ -351,6 +357,25 @@ impl JobStore for FileJobStore {
         let mut jobs: Vec<Job> = self.shared.open().values().map(|open| open.job.clone()).collect();
         jobs.sort_by_key(|job| (job.accepted_at(), job.key()));
         Ok(jobs)
+    }
+
+    async fn ended(&self, at_most: usize) -> Result<Vec<PastJob>, JobStoreError> {
+        // Of those that owe an unlock the end is in an open record.
+        let mut ended: Vec<PastJob> = self
+            .shared
+            .open()
+            .values()
+            .filter_map(|open| PastJob::of(&open.job))
+            .collect();
+        let finished = self.work(move |shared| super::finished::ended(&shared.places.finished(), at_most));
+        ended.extend(finished.await?);
+        ended.sort_by_key(|job| std::cmp::Reverse(job.ended_at));
+        ended.truncate(at_most);
+        Ok(ended)
+    }
+
+    async fn check(&self) -> Result<(), JobStoreError> {
+        self.work(Shared::check).await
     }
 
     fn problems(&self) -> Vec<String> {

@@ -8,7 +8,11 @@ use std::{
 };
 
 use aho_corasick::AhoCorasick;
-use domain::{job::ArtifactReport, plan::JobKind, ports::BackupQuery};
+use domain::{
+    job::{ArtifactReport, PastJob},
+    plan::JobKind,
+    ports::BackupQuery,
+};
 
 use super::{
     FileJobStoreSettings,
@@ -166,12 +170,9 @@ fn list(directory: &Path, half_written: impl Fn(&Path)) -> io::Result<Vec<Aged>>
 /// What the newest backup has stored of which that is true. Records that cannot be read are passed
 /// over: whoever asks for them by their own id is told.
 pub(super) fn newest_backup(directory: &Path, wanted: &BackupQuery) -> Result<Option<ArtifactReport>, String> {
-    let unreadable = |error: &io::Error| format!("cannot read {}: {error}{}", directory.display(), advice(error));
     let landmark = serde_json::to_string(wanted.landmark()).map_err(|error| error.to_string())?;
     let landmark = AhoCorasick::new([landmark.trim_matches('"')]).map_err(|error| error.to_string())?;
-    let mut all = list(directory, |_| {}).map_err(|error| unreadable(&error))?;
-    all.sort_by_key(|aged| std::cmp::Reverse(aged.since));
-    for aged in all.into_iter().take(wanted.most_records()) {
+    for aged in newest(directory, wanted.most_records())? {
         let name = aged.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(key) = key_of(&name).filter(|key| key.kind == JobKind::Backup) else {
             continue;
@@ -185,4 +186,24 @@ pub(super) fn newest_backup(directory: &Path, wanted: &BackupQuery) -> Result<Op
         }
     }
     Ok(None)
+}
+
+/// What is left to tell of the newest settled jobs; records that cannot be read are passed over.
+pub(super) fn ended(directory: &Path, at_most: usize) -> Result<Vec<PastJob>, String> {
+    let read = |aged: &Aged| {
+        let name = aged.path.file_name()?.to_string_lossy();
+        let key = key_of(&name)?;
+        let record = decode(&fs::read(&aged.path).ok()?, &key, Form::Finished).ok()?;
+        PastJob::of(&record.job)
+    };
+    Ok(newest(directory, at_most)?.iter().filter_map(read).collect())
+}
+
+/// The newest records.
+fn newest(directory: &Path, at_most: usize) -> Result<Vec<Aged>, String> {
+    let all = list(directory, |_| {});
+    let mut all = all.map_err(|error| format!("cannot read {}: {error}{}", directory.display(), advice(&error)))?;
+    all.sort_by_key(|aged| std::cmp::Reverse(aged.since));
+    all.truncate(at_most);
+    Ok(all)
 }

@@ -11,7 +11,11 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{FileJobStoreSettings, seal::SealKey, writing::advice};
+use super::{
+    FileJobStoreSettings,
+    seal::SealKey,
+    writing::{TEMPORARY, advice, remove, write_whole},
+};
 
 /// How long a lock that another holds is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +36,18 @@ impl Places {
 
     pub(super) fn damaged(&self) -> PathBuf {
         self.0.join("damaged")
+    }
+
+    /// Writes something where records are written, and removes it again.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let directory = self.open();
+        let name = format!("{TEMPORARY}{}", Uuid::new_v4());
+        let written = write_whole(&directory, &name, b"looked whether this can be written\n");
+        let removed = written.and_then(|()| remove(&directory, &name));
+        removed.map(drop).map_err(|error| {
+            let advice = advice(&error);
+            format!("jobs cannot be recorded in {}: {error}{advice}", self.0.display())
+        })
     }
 }
 

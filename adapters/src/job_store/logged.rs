@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    job::{ArtifactReport, Job, JobEvent, JobKey, JobStatus, JobView, Settlement},
+    job::{ArtifactReport, Job, JobEvent, JobKey, JobStatus, JobView, PastJob, Settlement},
+    plan::{Phase, Step},
     ports::{BackupQuery, JobPage, JobStore, JobStoreError, PageQuery},
 };
 
@@ -84,6 +85,14 @@ impl JobStore for LoggedJobStore {
         Ok(unsettled)
     }
 
+    async fn ended(&self, at_most: usize) -> Result<Vec<PastJob>, JobStoreError> {
+        self.inner.ended(at_most).await
+    }
+
+    async fn check(&self) -> Result<(), JobStoreError> {
+        self.inner.check().await
+    }
+
     fn problems(&self) -> Vec<String> {
         self.inner.problems()
     }
@@ -107,21 +116,23 @@ fn log_event(job: &Job, event: &JobEvent) {
     let key = job.key();
     match event {
         JobEvent::Started { .. } => tracing::info!(job = %key, "job left the queue"),
-        JobEvent::StepStarted { step } => tracing::info!(job = %key, %step, "step begins"),
+        JobEvent::StepStarted { step } => tracing::info!(job = %key, phase = phase(*step), %step, "step begins"),
         JobEvent::ObjectNamed { filename } => tracing::debug!(job = %key, filename, "object named"),
         JobEvent::UploadOpened { upload_id } => tracing::debug!(job = %key, upload_id, "upload opened"),
         JobEvent::RestorePrepared { prepared } => {
             tracing::debug!(job = %key, download = %prepared.download.display(), "restore prepared");
         }
         JobEvent::StepSucceeded { step, report } => {
-            tracing::info!(job = %key, %step, "step succeeded");
+            tracing::info!(job = %key, phase = phase(*step), %step, "step succeeded");
             warn_of(&key, report.note.as_deref());
         }
-        JobEvent::StepFailed { failure, report, .. } => {
-            tracing::error!(job = %key, %failure, "step failed");
+        JobEvent::StepFailed { step, failure, report } => {
+            tracing::error!(job = %key, phase = phase(*step), %failure, "step failed");
             warn_of(&key, report.note.as_deref());
         }
-        JobEvent::Stopped { step, reason } => tracing::warn!(job = %key, %step, %reason, "job is ended early"),
+        JobEvent::Stopped { step, reason } => {
+            tracing::warn!(job = %key, phase = phase(*step), %step, %reason, "job is ended early");
+        }
         JobEvent::Interrupted => tracing::warn!(job = %key, "job was interrupted by a restart of the agent"),
         JobEvent::Abandoned { reason } => {
             tracing::error!(job = %key, reason, "job abandoned");
@@ -145,6 +156,11 @@ fn log_event(job: &Job, event: &JobEvent) {
             }
         },
     }
+}
+
+/// What clients see as the job's state during a step.
+fn phase(step: Step) -> Option<&'static str> {
+    step.phase().map(Phase::as_str)
 }
 
 fn log_owed_unlock(job: &Job) {

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    job::{ArtifactReport, Job, JobKey, JobView},
+    job::{ArtifactReport, Job, JobKey, JobView, PastJob},
     ports::{BackupQuery, JobPage, JobStore, JobStoreError, PageQuery},
 };
 
@@ -126,6 +126,17 @@ impl JobStore for MemoryJobStore {
         let mut unsettled: Vec<_> = jobs.by_key.values().filter(|job| !job.is_settled()).cloned().collect();
         unsettled.sort_by_key(|job| (job.accepted_at(), job.key()));
         Ok(unsettled)
+    }
+
+    async fn ended(&self, at_most: usize) -> Result<Vec<PastJob>, JobStoreError> {
+        let mut ended: Vec<PastJob> = self.jobs().by_key.values().filter_map(PastJob::of).collect();
+        ended.sort_by_key(|job| std::cmp::Reverse(job.ended_at));
+        ended.truncate(at_most);
+        Ok(ended)
+    }
+
+    async fn check(&self) -> Result<(), JobStoreError> {
+        Ok(())
     }
 
     fn problems(&self) -> Vec<String> {

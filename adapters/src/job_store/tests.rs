@@ -54,6 +54,9 @@ async fn conforms(store: &dyn JobStore) {
     assert!(!store.find(&key("a")).await.unwrap().unwrap().status().is_finished());
     store.update(&finished("a")).await.unwrap();
     assert!(store.find(&key("a")).await.unwrap().unwrap().status().is_finished());
+    let ended = store.ended(1).await.unwrap();
+    assert_eq!(ended, [domain::job::PastJob::of(&finished("a")).unwrap()]);
+    store.check().await.unwrap();
     let other_kind = JobKey::new(JobKind::Restore, JobId::parse("a").unwrap());
     assert!(store.find(&other_kind).await.unwrap().is_none());
     assert!(store.remove(&key("a")).await.unwrap());
@@ -117,6 +120,7 @@ async fn logs_of_finished_jobs_are_bounded_all_together() {
 }
 
 mod damage;
+mod ended;
 mod files;
 mod listing;
 mod strangers;

@@ -52,17 +52,15 @@ pub(super) fn invocation(settings: &ScriptRunnerSettings, phase: Phase) -> Resul
             names_its_interpreter(&script).map_err(|error| cannot_read(&script, &error))? && may_be_executed(&script)
         }
     };
-    let bash = if executed {
-        None
-    } else {
-        let path = settings
-            .inherited_environment
-            .iter()
-            .rev()
-            .find(|(name, _)| name == "PATH");
-        Some(find_bash(path.map(|(_, value)| value.as_os_str()), USUAL_PLACES)?)
-    };
+    let bash = if executed { None } else { Some(interpreter(settings)?) };
     Ok(Invocation { script, bash })
+}
+
+/// The bash that reads scripts.
+pub(super) fn interpreter(settings: &ScriptRunnerSettings) -> Result<PathBuf, String> {
+    let mut variables = settings.inherited_environment.iter().rev();
+    let path = variables.find(|(name, _)| name == "PATH");
+    find_bash(path.map(|(_, value)| value.as_os_str()), USUAL_PLACES)
 }
 
 /// `<phase>`, then `<phase>.sh`.

@@ -1,14 +1,17 @@
 //! What is done to single files.
 
 use std::{
-    fs::{File, Metadata, Permissions},
+    fs::{self, File, Metadata, Permissions},
     io,
     os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::Path,
 };
 
 use domain::ports::WorkspaceError;
-use nix::libc;
+use nix::{
+    libc,
+    unistd::{AccessFlags, access},
+};
 
 use crate::beneath::{Link, OpenDirectory};
 
@@ -45,6 +48,16 @@ pub(super) fn check_free(directory: &OpenDirectory, name: &str, replacing: Repla
             "{path}: {what} is in the way; remove it, or set allowed_to_delete_files=true to have it replaced"
         ))),
     }
+}
+
+/// An error if no file could be made in a directory that the operator has named. Asks the system, and
+/// makes none: scripts work there.
+pub(super) fn check_writable(path: &Path) -> Result<(), WorkspaceError> {
+    let check = || match fs::metadata(path)?.is_dir() {
+        true => access(path, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    };
+    check().map_err(|error| fault("cannot make files in", path, &error))
 }
 
 /// What something is, for a person.

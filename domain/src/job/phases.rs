@@ -217,10 +217,9 @@ fn left(plan: &[Step], status: &JobStatus) -> Vec<Step> {
     }
 }
 
-/// When the lock script was started, and when an unlock script had succeeded.
-pub(super) fn lock_span(events: &[Entry]) -> Option<LockSpan> {
-    let is_lock = |event: &JobEvent| matches!(event, JobEvent::StepStarted { step } if step.role() == Some(Role::Lock));
-    let is_unlock = |event: &JobEvent| match event {
+/// When the first unlock script had succeeded; none if none has.
+pub(super) fn released_at(events: &[Entry]) -> Option<DateTime<Utc>> {
+    let is_release = |event: &JobEvent| match event {
         JobEvent::StepSucceeded { step, .. } => step.role() == Some(Role::Unlock),
         JobEvent::UnlockSettled { how, .. } => how.is_release(),
         JobEvent::Started { .. }
@@ -234,9 +233,8 @@ pub(super) fn lock_span(events: &[Entry]) -> Option<LockSpan> {
         | JobEvent::Abandoned { .. }
         | JobEvent::Finished { .. } => false,
     };
-    let (since, _) = events.iter().find(|(_, event)| is_lock(event))?;
-    let until = events.iter().find(|(_, event)| is_unlock(event)).map(|(at, _)| *at);
-    Some(LockSpan { since: *since, until })
+    let release = events.iter().find(|(_, event)| is_release(event));
+    release.map(|(at, _)| *at)
 }
 
 #[cfg(test)]

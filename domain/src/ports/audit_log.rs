@@ -41,6 +41,8 @@ pub enum AuditAction {
     Unlock,
     /// To stop trying to unlock, by hand.
     GiveUp,
+    /// To look whether a job could work.
+    Check,
     /// To be let in, which was refused.
     Login,
 }
@@ -55,6 +57,7 @@ impl AuditAction {
             Self::Delete => "delete",
             Self::Unlock => "unlock",
             Self::GiveUp => "give-up",
+            Self::Check => "check",
             Self::Login => "login",
         }
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     artifact::{Expected, ObjectKey, Sha256},
-    ports::{Halt, LocalFile, Tally},
+    ports::{Finding, Halt, LocalFile, Tally},
     request::Store,
 };
 
@@ -54,6 +54,10 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     ///
     /// If the store could not be asked, or something stayed behind.
     async fn discard_upload(&self, store: &Store, key: &ObjectKey, known: &[String]) -> Result<(), BlobStoreError>;
+
+    /// Looks whether a store can be used, step by step, within seconds: the way to it, and then reads the
+    /// beginning of `object`; without one it makes a small object, and removes it.
+    async fn examine(&self, store: &Store, object: Option<ObjectKey>) -> Vec<Finding>;
 
     /// Downloads the object `key` into the empty file `target` and returns its length, which is that
     /// which the store told of the object, and its digest. The file is synced to disk.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     job::{JobKey, JobView},
-    ports::{JobPage, JobStoreError, PageQuery},
+    ports::{Finding, JobPage, JobStoreError, PageQuery},
     request::JobRequest,
 };
 
@@ -67,6 +67,14 @@ pub trait JobApi: fmt::Debug + Send + Sync {
 
     /// What is wrong with the agent and somebody should see to, one text each.
     fn problems(&self) -> Vec<String>;
+
+    /// Why a job would not be taken now, or would fail before it does anything, one text each; none if
+    /// the agent is ready. Looks at directories, scripts and records, so it may wait for a disk.
+    async fn shortcomings(&self) -> Vec<String>;
+
+    /// Looks at all that jobs need, one thing after another, and for a request also at its destination.
+    /// Runs no script, and leaves no object behind.
+    async fn examine(&self, request: Option<JobRequest>) -> Vec<Finding>;
 
     /// Forgets a finished job, and says whether there was one.
     ///

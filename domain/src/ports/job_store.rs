@@ -3,7 +3,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::{
-    job::{ArtifactReport, Job, JobKey, JobView},
+    job::{ArtifactReport, Job, JobKey, JobView, PastJob},
     plan::{JobKind, Transfer},
     ports::{JobPage, PageQuery},
     request::Store,
@@ -69,6 +69,21 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     ///
     /// If the store could not be read.
     async fn unsettled(&self) -> Result<Vec<Job>, JobStoreError>;
+
+    /// What is left to tell of the jobs that have ended, the newest first, and of no more than so many.
+    /// Records that cannot be read are passed over.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    async fn ended(&self, at_most: usize) -> Result<Vec<PastJob>, JobStoreError>;
+
+    /// Whether a job could be written now.
+    ///
+    /// # Errors
+    ///
+    /// With why not.
+    async fn check(&self) -> Result<(), JobStoreError>;
 
     /// What is wrong with the store and somebody should see to, one text each.
     fn problems(&self) -> Vec<String>;

@@ -20,6 +20,13 @@ pub trait ScriptRunner: fmt::Debug + Send + Sync {
     /// If one is missing or cannot be read; the error names all of them.
     async fn check(&self, phases: &[Phase]) -> Result<(), ScriptError>;
 
+    /// Finds what reads scripts that name no interpreter of their own; its path.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    async fn check_interpreter(&self) -> Result<String, ScriptError>;
+
     /// Runs a script and waits until it has ended.
     ///
     /// Processes that it leaves behind when it ends by itself stay alive and can go on writing to its

@@ -28,6 +28,14 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// If the system did not say.
     async fn free_bytes(&self, directory: WorkDirectory) -> Result<Option<u64>, WorkspaceError>;
 
+    /// Whether the agent could make files in a directory; there need not be one where scripts move the
+    /// bytes. Makes none.
+    ///
+    /// # Errors
+    ///
+    /// With why not.
+    async fn check_writable(&self, directory: WorkDirectory) -> Result<(), WorkspaceError>;
+
     /// Whether a restore's file could be placed: nothing in its way that may not be replaced.
     ///
     /// # Errors
@@ -85,6 +93,15 @@ pub enum WorkDirectory {
     Backup,
     /// `directory_restore`
     Restore,
+}
+
+impl fmt::Display for WorkDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Backup => "directory_backup",
+            Self::Restore => "directory_restore",
+        })
+    }
 }
 
 /// Where a restore's file goes: `directory_restore/<id>/<filename>`.

@@ -37,7 +37,48 @@ pub enum Store {
     Azure(AzureStore),
 }
 
+/// The kinds of stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StoreKind {
+    /// An S3 bucket.
+    S3,
+    /// An OpenStack Swift container.
+    Swift,
+    /// A directory of this machine.
+    File,
+    /// A bucket of Google Cloud Storage.
+    Gcs,
+    /// A container of Azure Blob Storage.
+    Azure,
+}
+
+impl StoreKind {
+    /// Its word in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Swift => "swift",
+            Self::File => "file",
+            Self::Gcs => "gcs",
+            Self::Azure => "azure",
+        }
+    }
+}
+
 impl Store {
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> StoreKind {
+        match self {
+            Self::S3(_) => StoreKind::S3,
+            Self::Swift(_) => StoreKind::Swift,
+            Self::File(_) => StoreKind::File,
+            Self::Gcs(_) => StoreKind::Gcs,
+            Self::Azure(_) => StoreKind::Azure,
+        }
+    }
+
     /// What stands before the file name in the object's key, character by character.
     #[must_use]
     pub fn prefix(&self) -> &str {

@@ -60,6 +60,7 @@ impl JobService {
             }
             Err(problem) => {
                 self.inner.registry().unlock_failed(key);
+                self.tell_of_failed_unlock(key.kind);
                 // Somebody gave it up while the script was at work.
                 if stop.seal().is_some() {
                     self.settle(&job, Settlement::GivenUp, None).await;
@@ -114,6 +115,7 @@ impl JobService {
         // It may have been settled meanwhile; then that counts.
         if settled.apply(event, self.inner.ports.clock.now()).is_ok() {
             self.end(&settled).await;
+            self.tell(&settled);
         }
         settled
     }
@@ -135,6 +137,7 @@ impl JobService {
         if job.apply(JobEvent::Abandoned { reason }, at).is_ok() {
             let is_written = self.write(&job).await.is_ok();
             self.inner.registry().end(&job, is_written);
+            self.tell(&job);
         }
     }
 }

@@ -164,7 +164,6 @@ impl Hands {
             };
             let recorded = recorder.record(event).await;
             recorded.map_err(|error| format!("the name of the object could not be recorded: {error}"))?;
-            recorder.activity().tally().expect(artifact.size_bytes);
             let moved = ports
                 .blobs
                 .upload(store, &key, file, artifact.size_bytes, recorder.clone(), halt)

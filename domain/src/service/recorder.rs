@@ -81,6 +81,7 @@ impl Recorder {
 
     fn show(&self, job: Job) {
         self.service.inner.registry().publish(&job);
+        self.service.tell(&job);
         *self.locked() = job;
     }
 

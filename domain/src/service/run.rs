@@ -197,6 +197,7 @@ impl JobRun {
             let Err((cause, mut report)) = outcome else {
                 return outcome;
             };
+            self.service.tell_of_failed_unlock(self.recorder.job().kind());
             let clock = &self.service.inner.ports.clock;
             let is_last = tries > times.unlock_retries || self.stop.hurry().is_fired();
             if is_last || unless(clock.sleep(pause), self.stop.hurry().fired()).await.is_none() {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod control;
+mod examine;
 mod failures;
 mod integrity;
 mod looks;
@@ -10,3 +11,4 @@ mod queue;
 mod records;
 mod takeover;
 mod transfers;
+mod watched;

@@ -4,7 +4,7 @@ use domain::{plan::JobKind, ports::AuditAction};
 use warp::http::{Method, StatusCode};
 
 use crate::http::{
-    operation::{Holds, Operation, Takes, answer},
+    operation::{Access, Holds, Operation, Takes, answer},
     query,
 };
 
@@ -20,7 +20,8 @@ pub(super) fn trigger(kind: JobKind) -> Operation {
         name: kind.to_string(),
         summary,
         takes: Takes::Trigger(kind),
-        audited: Some((AuditAction::Trigger, kind)),
+        access: Access::Known,
+        audited: Some((AuditAction::Trigger, Some(kind))),
         answers: vec![
             answer(
                 StatusCode::CREATED,
@@ -63,7 +64,8 @@ pub(super) fn remove(kind: JobKind) -> Operation {
         name: format!("delete_{kind}"),
         summary: "Forgets a job that has ended.",
         takes: Takes::Id,
-        audited: Some((AuditAction::Delete, kind)),
+        access: Access::Known,
+        audited: Some((AuditAction::Delete, Some(kind))),
         answers: vec![
             answer(StatusCode::OK, Holds::Nothing, "The job is forgotten."),
             answer(StatusCode::BAD_REQUEST, Holds::Nothing, "The body holds no valid id."),
@@ -84,6 +86,7 @@ pub(super) fn poll(kind: JobKind) -> Operation {
         name: format!("get_{kind}"),
         summary: "Tells how a job is doing: at once, or with wait at its next change of state.",
         takes: Takes::Query(query::OF_POLL),
+        access: Access::Known,
         audited: None,
         answers: vec![
             answer(StatusCode::OK, Holds::Polling(kind), "The job, failed or not."),
@@ -104,7 +107,8 @@ pub(super) fn cancel(kind: JobKind) -> Operation {
         name: format!("cancel_{kind}"),
         summary: "Ends a job early, with its cleanup and unlock; or gives its owed unlock up.",
         takes: Takes::Nothing,
-        audited: Some((AuditAction::Cancel, kind)),
+        access: Access::Known,
+        audited: Some((AuditAction::Cancel, Some(kind))),
         answers: vec![
             answer(
                 StatusCode::ACCEPTED,

@@ -18,6 +18,13 @@ pub(super) const TELLS: &[(&str, &str, &str)] = &[
         "problems",
         "What somebody should see to, one text each; empty if all is well.",
     ),
+    ("Check", "ok", "Whether all that was looked at is as it should be."),
+    (
+        "Check",
+        "findings",
+        "What was looked at, in order: its name, whether it is as it should be, what is to be told of it, and how long \
+         the look took. What is wrong comes with how to mend it.",
+    ),
     ("Error", "message", "A sentence."),
     ("Error", "state", "Where it happened."),
     ("Error", "error_message", "What went wrong, and what to do."),
@@ -116,10 +123,12 @@ pub(super) fn schema_of(holds: Holds) -> Option<Value> {
     let name = match holds {
         Holds::Nothing => return None,
         Holds::Document => return Some(json!({"type": "object"})),
+        Holds::Metrics => return Some(json!({"type": "string"})),
         Holds::Message => "Message".to_owned(),
         Holds::Status => "Status".to_owned(),
         Holds::Error => "Error".to_owned(),
         Holds::Jobs => "Jobs".to_owned(),
+        Holds::Check => "Check".to_owned(),
         Holds::Polling(kind) => polling_name(kind).to_owned(),
     };
     Some(json!({"$ref": format!("#/components/schemas/{name}")}))
@@ -138,6 +147,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     for (name, sample) in [
         ("Message", value_of(&reply::Message::default())),
         ("Error", value_of(&reply::ErrorBody::default())),
+        ("Check", value_of(&reply::Check::sample())),
         (
             "Status",
             value_of(&reply::Status {

@@ -25,6 +25,11 @@ pub(super) fn body_of_trigger(kind: JobKind) -> Value {
     })
 }
 
+pub(super) fn body_of_any_trigger() -> Value {
+    let schemas = JobKind::ALL.map(|kind| json!({"$ref": format!("#/components/schemas/{}", request_name(kind))}));
+    json!({"required": true, "content": {"application/json": {"schema": {"anyOf": schemas}}}})
+}
+
 pub(super) fn body_with_id() -> Value {
     json!({
         "required": true,

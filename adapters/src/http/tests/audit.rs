@@ -36,6 +36,9 @@ async fn noted(authorization: &str, method: &str, path: &str, body: &str) -> Vec
         rules: open_rules(),
         limits: HttpLimits::default(),
         audit: Arc::clone(&audit) as Arc<dyn AuditLog>,
+        metrics: Arc::clone(&audit) as Arc<dyn Metrics>,
+        metrics_without_auth: false,
+        readiness: Readiness::default(),
     });
     warp::test::request()
         .method(method)

@@ -1,6 +1,9 @@
 //! The document against the answers that routes give.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use domain::ports::{CancelError, JobStoreError, RemoveError, StartError};
 use warp::http::{Method, StatusCode};
@@ -12,11 +15,20 @@ use crate::http::{
     route::Routes,
 };
 
+/// How many cores there were.
+static TURN: AtomicUsize = AtomicUsize::new(0);
+
 /// A core that answers as an id says.
 fn capricious() -> MockJobApi {
     let mut api = MockJobApi::new();
     api.expect_takes_jobs().returning(|| true);
     api.expect_problems().returning(Vec::new);
+    api.expect_unsettled().returning(Vec::new);
+    api.expect_examine().returning(|_| Vec::new());
+    // Now this, now that.
+    let turn = TURN.fetch_add(1, Ordering::SeqCst);
+    api.expect_shortcomings()
+        .returning(move || vec!["there is no script".to_owned(); turn % 2]);
     let broken = || JobStoreError("the disk is full".to_owned());
     api.expect_find().returning(move |key| match key.id.as_str() {
         "known" => Ok(Some(view(key.kind))),
@@ -63,6 +75,11 @@ async fn answers_of(operation: &Operation) -> Vec<Response<Bytes>> {
         let body = match operation.takes {
             Takes::Nothing | Takes::Query(_) => String::new(),
             Takes::Id => serde_json::json!({"id": id}).to_string(),
+            Takes::AnyTrigger => {
+                let mut body = good_body(JobKind::Backup);
+                body["id"] = id.into();
+                body.to_string()
+            }
             Takes::Trigger(kind) => {
                 let mut body = good_body(kind);
                 body["id"] = id.into();
@@ -88,6 +105,11 @@ async fn answers_of(operation: &Operation) -> Vec<Response<Bytes>> {
         .method(operation.method.as_str())
         .path(&operation.path);
     answers.push(stranger.reply(&routes(&context)).await);
+    let liar = warp::test::request()
+        .method(operation.method.as_str())
+        .path(&operation.path)
+        .header("authorization", "Basic bm90OnJpZ2h0");
+    answers.push(liar.reply(&routes(&context)).await);
     answers
 }
 
@@ -151,7 +173,7 @@ async fn the_document_is_told_with_every_route_and_code() {
         );
         count += 1;
     }
-    assert_eq!(count, 11, "the routes of the README");
+    assert_eq!(count, 15, "the routes of the README");
     let text = document.to_string();
     for (_, after) in text
         .match_indices("\"$ref\":\"#/components/schemas/")
@@ -190,5 +212,6 @@ async fn an_answer_that_is_not_told_is_found_by_every_test_that_gets_it() {
     };
     routes.add(operation, |_| async { reply::empty(StatusCode::IM_A_TEAPOT) });
     let filter = routes.into_filter(&context);
-    warp::test::request().path("/new").reply(&filter).await;
+    let known = warp::test::request().header("authorization", authorization());
+    known.path("/new").reply(&filter).await;
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{polling::PollingBody, waits::Stop},
+    still::Still,
     *,
 };
 
@@ -159,73 +160,15 @@ async fn a_wait_is_handed_on_and_bounded_and_without_one_nobody_waits() {
     assert_eq!((answer.status().as_u16(), answer.body().len()), (400, 0));
 }
 
-/// A core in which nothing ever happens, but that a wait has begun.
-#[derive(Debug)]
-struct Still(Arc<Notify>);
-
-#[async_trait::async_trait]
-impl JobApi for Still {
-    fn takes_jobs(&self) -> bool {
-        true
-    }
-
-    async fn start(&self, _: domain::request::JobRequest) -> Result<(), domain::ports::StartError> {
-        Ok(())
-    }
-
-    async fn find(&self, key: &domain::job::JobKey) -> Result<Option<JobView>, domain::ports::JobStoreError> {
-        Ok(Some(view(key.kind)))
-    }
-
-    async fn find_changed(
-        &self,
-        _: &domain::job::JobKey,
-        _: Duration,
-    ) -> Result<Option<JobView>, domain::ports::JobStoreError> {
-        self.0.notify_one();
-        std::future::pending().await
-    }
-
-    async fn list(&self, _: domain::ports::PageQuery) -> Result<domain::ports::JobPage, domain::ports::JobStoreError> {
-        Ok(domain::ports::JobPage::default())
-    }
-
-    async fn cancel(&self, _: &domain::job::JobKey) -> Result<JobView, domain::ports::CancelError> {
-        Err(domain::ports::CancelError::Unknown)
-    }
-
-    async fn unlock(&self, _: &domain::job::JobKey) -> Result<JobView, domain::ports::UnlockError> {
-        Err(domain::ports::UnlockError::Unknown)
-    }
-
-    fn unsettled(&self) -> Vec<JobView> {
-        Vec::new()
-    }
-
-    fn problems(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn remove(&self, _: &domain::job::JobKey) -> Result<bool, domain::ports::RemoveError> {
-        Ok(false)
-    }
-}
-
 /// Routes to a core in which nothing happens, with so many connections; and what tells of waits.
 fn still(connections: usize) -> (BoxedFilter<(super::super::Response,)>, Arc<Notify>) {
-    let has_begun = Arc::new(Notify::new());
+    let still = Arc::new(Still::default());
+    let has_begun = Arc::clone(&still.waits);
     let limits = HttpLimits {
         connections,
         ..HttpLimits::default()
     };
-    let context = Arc::new(HttpContext {
-        api: Arc::new(Still(Arc::clone(&has_begun))),
-        credentials: Credentials::new(&Secret::new("admin"), &Secret::new("secret")),
-        tls: None,
-        rules: open_rules(),
-        limits,
-        audit: Arc::new(Noted::default()),
-    });
+    let context = context_of(still, limits);
     (routes(&context), has_begun)
 }
 

@@ -15,7 +15,7 @@ use crate::{
     request::JobRequest,
     script::{Directories, ScriptCall},
     service::{JobService, Ports, ServiceSettings},
-    testing::{FakeJobStore, ManualClock, ManualSpawner, block_on, prepared_restore, shared},
+    testing::{FakeJobStore, ManualClock, ManualSpawner, Noticed, block_on, prepared_restore, shared},
 };
 
 /// The length of the artifact that every backup makes.
@@ -84,6 +84,10 @@ struct PanickingRunner(MockScriptRunner);
 impl ScriptRunner for PanickingRunner {
     async fn check(&self, phases: &[Phase]) -> Result<(), ScriptError> {
         self.0.check(phases).await
+    }
+
+    async fn check_interpreter(&self) -> Result<String, ScriptError> {
+        self.0.check_interpreter().await
     }
 
     async fn end_leftover(&self, job: &JobKey) -> Result<(), ScriptError> {
@@ -158,6 +162,7 @@ pub(super) struct Bench {
     pub(super) spawner: Arc<ManualSpawner>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) jobs: Arc<FakeJobStore>,
+    pub(super) noticed: Arc<Noticed>,
     diary: Diary,
     /// What was expected of each download.
     pub(super) expected: Arc<Mutex<Vec<Expected>>>,
@@ -171,10 +176,11 @@ impl Bench {
             restore: Some("/r".into()),
         };
         let (diary, calls, expected) = (Diary::default(), Arc::default(), Arc::default());
-        let (spawner, clock, jobs) = (
+        let (spawner, clock, jobs, noticed) = (
             shared::<ManualSpawner>(),
             shared::<ManualClock>(),
             shared::<FakeJobStore>(),
+            shared::<Noticed>(),
         );
         let ports = Ports {
             scripts: Arc::new(PanickingRunner(scripts(&setup, &diary, &calls))),
@@ -183,12 +189,14 @@ impl Bench {
             workspace: Arc::new(workspace(&setup, &diary)),
             clock: clock.clone(),
             spawner: spawner.clone(),
+            observer: noticed.clone(),
         };
         Self {
             service: JobService::new(ports, setup.settings),
             spawner,
             clock,
             jobs,
+            noticed,
             diary,
             expected,
             calls,
@@ -236,6 +244,7 @@ fn scripts(setup: &Setup, diary: &Diary, calls: &Arc<Mutex<Vec<ScriptCall>>>) ->
         Some(_) => Err(ScriptError::NotStarted("no script for backup".to_owned())),
         None => Ok(()),
     });
+    mock.expect_check_interpreter().returning(|| Ok("/bin/bash".to_owned()));
     let to = diary.clone();
     mock.expect_end_leftover().returning(move |job| {
         to.lock().unwrap().push(format!("end leftover of {job}"));
@@ -276,6 +285,12 @@ fn blobs(setup: &Setup, diary: &Diary, expected: &Arc<Mutex<Vec<Expected>>>) -> 
     mock.expect_discard_upload().returning(move |_, key, known| {
         to.lock().unwrap().push(format!("discard upload of {key} {known:?}"));
         Ok(())
+    });
+    let to = diary.clone();
+    mock.expect_examine().returning(move |_, object| {
+        let object = object.map_or("nothing".to_owned(), |key| key.to_string());
+        to.lock().unwrap().push(format!("examine the store with {object}"));
+        Vec::new()
     });
     let (download, to, asked) = (setup.failing(Step::Download), diary.clone(), expected.clone());
     mock.expect_download().returning(move |_, key, target, expected, _, _| {
@@ -329,6 +344,9 @@ fn workspace(setup: &Setup, diary: &Diary) -> MockWorkspace {
     });
     let free = setup.free_bytes;
     mock.expect_free_bytes().returning(move |_| Ok(free));
+    let set = setup.clone();
+    mock.expect_check_writable()
+        .returning(move |_| set.call("check_writable"));
     let set = setup.clone();
     mock.expect_check_restore()
         .returning(move |_| set.call("check_restore"));

@@ -12,7 +12,8 @@ use crate::{
     ports::{CancelError, JobApi, JobStore, MockBlobStore, MockWorkspace, RemoveError, UnlockError},
     service::{JobService, Ports, ServiceSettings},
     testing::{
-        FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, prepared_restore, request, shared,
+        FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, Noticed, block_on, prepared_restore, request,
+        shared,
     },
 };
 
@@ -23,6 +24,7 @@ pub(super) struct Gated {
     pub(super) scripts: Arc<GatedScriptRunner>,
     clock: Arc<ManualClock>,
     pub(super) jobs: Arc<FakeJobStore>,
+    pub(super) noticed: Arc<Noticed>,
 }
 
 impl Gated {
@@ -32,7 +34,7 @@ impl Gated {
             shared::<GatedScriptRunner>(),
             shared::<ManualClock>(),
         );
-        let jobs = shared::<FakeJobStore>();
+        let (jobs, noticed) = (shared::<FakeJobStore>(), shared::<Noticed>());
         let mut workspace = MockWorkspace::new();
         workspace
             .expect_staging()
@@ -54,6 +56,7 @@ impl Gated {
             workspace: Arc::new(workspace),
             clock: clock.clone(),
             spawner: spawner.clone(),
+            observer: noticed.clone(),
         };
         Self {
             service: JobService::new(ports, settings),
@@ -61,6 +64,7 @@ impl Gated {
             scripts,
             clock,
             jobs,
+            noticed,
         }
     }
 

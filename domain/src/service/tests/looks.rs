@@ -20,8 +20,8 @@ use crate::{
     job::{JobKey, JobView, StepProgress},
     plan::{JobKind, Phase, Step, Transfer},
     ports::{
-        BlobStore, BlobStoreError, Halt, JobApi, JobQuery, LocalFile, MockWorkspace, Moved, PageQuery, Standing, Tally,
-        UploadJournal,
+        BlobStore, BlobStoreError, Finding, Halt, JobApi, JobQuery, LocalFile, MockWorkspace, Moved, PageQuery,
+        Standing, Tally, Unobserved, UploadJournal,
     },
     request::Store,
     script::Directories,
@@ -189,6 +189,10 @@ impl BlobStore for SlowStore {
         self.transfer(journal.tally()).await
     }
 
+    async fn examine(&self, _: &Store, _: Option<ObjectKey>) -> Vec<Finding> {
+        Vec::new()
+    }
+
     async fn discard_upload(&self, _: &Store, _: &ObjectKey, _: &[String]) -> Result<(), BlobStoreError> {
         Ok(())
     }
@@ -255,6 +259,7 @@ impl Slow {
             workspace: Arc::new(workspace),
             clock: clock.clone(),
             spawner: spawner.clone(),
+            observer: Arc::new(Unobserved),
         };
         Self {
             service: JobService::new(ports, settings),

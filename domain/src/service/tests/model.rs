@@ -17,7 +17,7 @@ use crate::{
     artifact::Staging,
     job::{ExitReason, JobKey, LiveLog, LockRecord, ScriptLog},
     plan::{JobKind, Phase, Role, Transfer},
-    ports::{Halt, JobApi, MockBlobStore, MockWorkspace, ScriptError, ScriptOutcome, ScriptRunner},
+    ports::{Halt, JobApi, MockBlobStore, MockWorkspace, ScriptError, ScriptOutcome, ScriptRunner, Unobserved},
     script::ScriptCall,
     service::{JobService, Ports, ServiceSettings},
     testing::{FakeJobStore, ManualClock, ManualSpawner, block_on, request_for_database, shared},
@@ -112,6 +112,10 @@ impl ScriptRunner for Scripts {
         }
     }
 
+    async fn check_interpreter(&self) -> Result<String, ScriptError> {
+        Ok("/bin/bash".to_owned())
+    }
+
     async fn end_leftover(&self, _: &JobKey) -> Result<(), ScriptError> {
         Ok(())
     }
@@ -161,6 +165,7 @@ fn start(scripts: &Scripts, jobs: &Arc<FakeJobStore>, clock: &Arc<ManualClock>) 
         workspace: Arc::new(workspace),
         clock: clock.clone(),
         spawner: spawner.clone(),
+        observer: Arc::new(Unobserved),
     };
     let mut settings = ServiceSettings::default();
     // So that jobs often end while their unlock is owed.

@@ -7,7 +7,7 @@ use crate::{
     artifact::{NamePattern, Sha256},
     job::{JobKey, JobStatus},
     plan::{JobKind, Phase},
-    ports::{JobApi, MockBlobStore, MockWorkspace, Moved, StartError},
+    ports::{JobApi, MockBlobStore, MockWorkspace, Moved, StartError, Unobserved},
     service::{JobService, Ports, QueueLimits, ServiceSettings},
     testing::{
         FakeJobStore, GatedScriptRunner, ManualClock, ManualSpawner, block_on, prepared_restore, request_for_database,
@@ -54,6 +54,7 @@ impl Queue {
             workspace: Arc::new(workspace),
             clock: shared::<ManualClock>(),
             spawner: spawner.clone(),
+            observer: Arc::new(Unobserved),
         };
         let settings = ServiceSettings {
             limits,
