@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::demo::DemoOptions;
+use crate::{
+    check_scripts::CheckScriptsOptions,
+    client::{CancelOptions, JobsOptions, StatusOptions, TriggerOptions},
+    demo::DemoOptions,
+};
 
 /// Backs up the database beside it: runs the operator's phase scripts and moves the artifact to or
 /// from object storage, on request over HTTP.
@@ -28,14 +32,21 @@ pub(crate) enum Command {
     CheckConfig,
     /// Look at all that jobs need, and with a body also at its destination: exit code 0 if all is well, else 1
     Check(CheckOptions),
-    /// Show the jobs that run, wait, or hold a lock, also when no agent runs
-    Jobs {
-        /// The agent's own files; otherwise the environment says where they are, as for the agent
-        #[arg(long, value_name = "DIRECTORY")]
-        state_directory: Option<PathBuf>,
-    },
+    /// Ask an agent for a backup, and wait for its end
+    Backup(Box<TriggerOptions>),
+    /// Ask an agent for a restore, and wait for its end
+    Restore(Box<TriggerOptions>),
+    /// Ask an agent for a job, or how it is itself
+    Status(StatusOptions),
+    /// Have an agent end a job
+    Cancel(CancelOptions),
+    /// Show the jobs on this machine that run, wait, or hold a lock, also when no agent runs; with --url all jobs of
+    /// that agent
+    Jobs(JobsOptions),
     /// Run the unlock script that a job owes, now, also when no agent runs
     Unlock(UnlockOptions),
+    /// Rehearse a set of scripts against a database of yours, and say which rules it breaks
+    CheckScripts(Box<CheckScriptsOptions>),
     /// Show a whole backup and restore of sample data, in a scratch directory
     Demo(DemoOptions),
 }

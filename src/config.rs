@@ -30,6 +30,7 @@ use domain::{
 };
 pub(crate) use files::Files;
 pub(crate) use password::PasswordSource;
+pub(crate) use values::duration as parse_duration;
 use variables::Variables;
 
 use crate::logging::LogFormat;

@@ -12,10 +12,10 @@ mod client;
 mod data;
 mod failure;
 mod inventory;
-mod job;
-mod progress;
+pub(crate) mod job;
+pub(crate) mod progress;
 mod scratch;
-mod show;
+pub(crate) mod show;
 mod story;
 mod target;
 

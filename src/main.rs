@@ -2,11 +2,15 @@
 
 mod by_hand;
 mod check;
+mod check_scripts;
 mod cli;
+mod client;
 mod config;
 mod demo;
 mod logging;
+mod out;
 mod reload;
+mod secrets;
 mod serve;
 
 use std::{process::ExitCode, time::Duration};
@@ -29,7 +33,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Check(options) => run(async move { check::check(&options).await }),
-        Command::Jobs { state_directory } => run(async move { by_hand::jobs(state_directory.as_deref()).await }),
+        Command::Backup(options) => run(async move { client::backup(&options).await }),
+        Command::Restore(options) => run(async move { client::restore(&options).await }),
+        Command::Status(options) => run(async move { client::status(&options).await }),
+        Command::Cancel(options) => run(async move { client::cancel(&options).await }),
+        Command::Jobs(options) if options.agent.url.is_some() => run(async move { client::jobs(&options).await }),
+        Command::Jobs(options) => run(async move { by_hand::jobs(options.state_directory.as_deref()).await }),
+        Command::CheckScripts(options) => run(async move { check_scripts::run(&options).await }),
         Command::Unlock(options) => run(async move { by_hand::unlock(&options).await }),
         Command::Demo(options) => run(demo::run(options)),
     }

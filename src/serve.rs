@@ -1,6 +1,15 @@
 //! Puts the parts together, serves, and stops in order.
 
-use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use adapters::{
     audit::AuditTrail,
@@ -115,7 +124,6 @@ pub(crate) fn service(
     observer: Arc<dyn Observer>,
 ) -> JobService {
     let directories = config.service.scripts.directories.clone();
-    let is_inherited = |name: &std::ffi::OsStr| NOT_INHERITED.iter().all(|secret| name != *secret);
     let blobs = ObjectBlobStore::new(TransferSettings {
         retry_timeout: config.transfer_retry_timeout,
         stall_timeout: config.transfer_stall_timeout,
@@ -129,7 +137,7 @@ pub(crate) fn service(
         scripts: Arc::new(TokioScriptRunner::new(ScriptRunnerSettings {
             scripts_path: config.scripts_path.clone(),
             interpreter: config.interpreter,
-            inherited_environment: std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect(),
+            inherited_environment: inherited_environment(),
             records_directory: config.state_directory.join("scripts"),
             terminate_grace: config.terminate_grace,
         })),
@@ -144,6 +152,12 @@ pub(crate) fn service(
         observer,
     };
     JobService::new(ports, config.service.clone())
+}
+
+/// What scripts get of this process's environment: all but the agent's secrets, and the ways to them.
+pub(crate) fn inherited_environment() -> Vec<(OsString, OsString)> {
+    let is_inherited = |name: &OsStr| NOT_INHERITED.iter().all(|secret| name != *secret);
+    std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect()
 }
 
 /// Lets people on the machine ask. Without it the agent works all the same.

@@ -34,7 +34,7 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
 const LONGEST_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// `90s`, `10m`, `2h`
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let problem = || "must be a duration like 90s, 10m or 2h, of a year at most".to_owned();
     let unit_seconds: u64 = match text.chars().last() {
         Some('s') => 1,

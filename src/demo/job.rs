@@ -4,17 +4,17 @@ use serde_json::Value;
 
 /// A type of job, as clients know it.
 #[derive(Debug)]
-pub(super) struct JobType {
+pub(crate) struct JobType {
     /// The method that starts one.
-    pub(super) method: &'static str,
+    pub(crate) method: &'static str,
     /// Where.
-    pub(super) path: &'static str,
+    pub(crate) path: &'static str,
     /// Its phases, in order.
-    pub(super) phases: &'static [&'static str],
+    pub(crate) phases: &'static [&'static str],
 }
 
 /// From the data to the destination.
-pub(super) const BACKUP: JobType = JobType {
+pub(crate) const BACKUP: JobType = JobType {
     method: "POST",
     path: "/backup",
     phases: &[
@@ -27,7 +27,7 @@ pub(super) const BACKUP: JobType = JobType {
 };
 
 /// And back.
-pub(super) const RESTORE: JobType = JobType {
+pub(crate) const RESTORE: JobType = JobType {
     method: "PUT",
     path: "/restore",
     phases: &["pre-restore-lock", "restore", "restore-cleanup", "post-restore-unlock"],
@@ -38,23 +38,23 @@ const ERROR_LINES: usize = 5;
 
 /// One answer to a poll.
 #[derive(Debug)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     body: Value,
     /// `RUNNING`, `SUCCEEDED` or `FAILED`.
-    pub(super) status: String,
+    pub(crate) status: String,
     /// The phase at work, `queued` or `finished`.
-    pub(super) state: String,
+    pub(crate) state: String,
     /// Empty as long as all is well.
-    pub(super) error_message: String,
+    pub(crate) error_message: String,
     /// Empty until the object is safe.
-    pub(super) filename: String,
+    pub(crate) filename: String,
     /// Of the object.
-    pub(super) size_bytes: u64,
+    pub(crate) size_bytes: u64,
 }
 
 impl Snapshot {
     /// Reads a polling body; none if it is something else.
-    pub(super) fn parse(body: Value) -> Option<Self> {
+    pub(crate) fn parse(body: Value) -> Option<Self> {
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
             status: text("status")?,
@@ -69,13 +69,18 @@ impl Snapshot {
         })
     }
 
+    /// All of it.
+    pub(crate) fn body(&self) -> &Value {
+        &self.body
+    }
+
     /// Whether there is nothing to wait for any more.
-    pub(super) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.status != "RUNNING"
     }
 
     /// The phase at work, and what the agent is at in it as far as that can be told.
-    pub(super) fn activity(&self) -> String {
+    pub(crate) fn activity(&self) -> String {
         let script_is_through = self.state == "backup" && !self.output("backup", "log").is_empty();
         if script_is_through {
             "backup (upload)".to_owned()
@@ -85,7 +90,7 @@ impl Snapshot {
     }
 
     /// The ends of what the scripts wrote to standard error, by phase.
-    pub(super) fn errors(&self, phases: &[&str]) -> Vec<String> {
+    pub(crate) fn errors(&self, phases: &[&str]) -> Vec<String> {
         let mut lines = Vec::new();
         for phase in phases {
             let said: Vec<&str> = self.output(phase, "errorlog").lines().collect();
@@ -97,7 +102,7 @@ impl Snapshot {
 
     /// What the error message says of a phase. It names each that failed: `backup: the script ...; then ...`, or with
     /// the part of it that failed, `backup (upload): ...`.
-    pub(super) fn failure(&self, phase: &str) -> Option<Failed<'_>> {
+    pub(crate) fn failure(&self, phase: &str) -> Option<Failed<'_>> {
         self.error_message.split("; then ").find_map(|clause| {
             let rest = clause.strip_prefix(phase)?;
             let script = rest.strip_prefix(": ").map(Failed::Script);
@@ -106,7 +111,7 @@ impl Snapshot {
     }
 
     /// What a phase's script wrote to one of its two streams, `log` or `errorlog`.
-    pub(super) fn output(&self, phase: &str, stream: &str) -> &str {
+    pub(crate) fn output(&self, phase: &str, stream: &str) -> &str {
         let member = format!("{}_{stream}", phase.replace('-', "_"));
         self.body.get(member).and_then(Value::as_str).unwrap_or_default().trim()
     }
@@ -114,7 +119,7 @@ impl Snapshot {
 
 /// How a phase failed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Failed<'a> {
+pub(crate) enum Failed<'a> {
     /// In its script.
     Script(&'a str),
     /// In what the agent does beside the script.
@@ -122,7 +127,7 @@ pub(super) enum Failed<'a> {
 }
 
 /// Scripts begin their errors with their own name, which stands beside them here.
-pub(super) fn without_name<'a>(line: &'a str, phase: &str) -> &'a str {
+pub(crate) fn without_name<'a>(line: &'a str, phase: &str) -> &'a str {
     let rest = line.strip_prefix(phase).and_then(|rest| rest.strip_prefix(": "));
     rest.unwrap_or(line)
 }

@@ -7,22 +7,22 @@ use super::{
 
 /// A line for a person: what came out of a phase or of a transfer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) mark: Mark,
-    pub(super) name: String,
-    pub(super) note: String,
+pub(crate) struct Line {
+    pub(crate) mark: Mark,
+    pub(crate) name: String,
+    pub(crate) note: String,
 }
 
 /// Turns snapshots into lines, each phase once, in order; also those that were over before anybody asked.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     phases: &'static [&'static str],
     told: usize,
 }
 
 impl Progress {
     /// For a job that has just been started.
-    pub(super) fn of(job_type: &JobType) -> Self {
+    pub(crate) fn of(job_type: &JobType) -> Self {
         Self {
             phases: job_type.phases,
             told: 0,
@@ -30,7 +30,7 @@ impl Progress {
     }
 
     /// What is over as of this snapshot and was not told yet.
-    pub(super) fn advance(&mut self, snapshot: &Snapshot) -> Vec<Line> {
+    pub(crate) fn advance(&mut self, snapshot: &Snapshot) -> Vec<Line> {
         let over = if snapshot.is_finished() {
             self.phases.len()
         } else {

@@ -12,7 +12,7 @@ const NAME_WIDTH: usize = 20;
 
 /// What came of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// It went well.
     Good,
     /// It failed.
@@ -23,7 +23,7 @@ pub(super) enum Mark {
 
 /// Prints to standard output. A reader that has gone, as with `| head`, is no reason to stop half-way.
 #[derive(Debug)]
-pub(super) struct Show {
+pub(crate) struct Show {
     colour: bool,
     /// Whether a line can be written over.
     live: bool,
@@ -31,7 +31,7 @@ pub(super) struct Show {
 
 impl Show {
     /// As standard output can bear.
-    pub(super) fn for_stdout() -> Self {
+    pub(crate) fn for_stdout() -> Self {
         let live = stdout().is_terminal() && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
         let no_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
@@ -41,18 +41,18 @@ impl Show {
     }
 
     /// A part of the story begins.
-    pub(super) fn heading(&self, text: &str) {
+    pub(crate) fn heading(&self, text: &str) {
         self.blank();
         self.line(&self.paint("1", text));
     }
 
     /// Something to know: a name and a value.
-    pub(super) fn fact(&self, name: &str, value: impl Display) {
+    pub(crate) fn fact(&self, name: &str, value: impl Display) {
         self.line(&format!("  {}  {value}", self.paint("2", &format!("{name:<12}"))));
     }
 
     /// Something for the reader's own shell.
-    pub(super) fn command(&self, text: &str) {
+    pub(crate) fn command(&self, text: &str) {
         self.blank();
         for line in text.lines() {
             self.line(&format!("    {}", self.paint("36", line)));
@@ -61,19 +61,19 @@ impl Show {
     }
 
     /// Something has happened.
-    pub(super) fn event(&self, mark: Mark, text: &str) {
+    pub(crate) fn event(&self, mark: Mark, text: &str) {
         self.line(&format!("  {} {text}", self.mark(mark)));
     }
 
     /// A step is over, so long after the beginning.
-    pub(super) fn step(&self, mark: Mark, name: &str, elapsed: Duration, note: &str) {
+    pub(crate) fn step(&self, mark: Mark, name: &str, elapsed: Duration, note: &str) {
         let elapsed = self.paint("2", &format!("{:>8}", duration(elapsed)));
         let line = format!("  {} {name:<NAME_WIDTH$} {elapsed}   {note}", self.mark(mark));
         self.line(line.trim_end());
     }
 
     /// What is being done just now; the next line takes its place. Nothing where lines stay.
-    pub(super) fn doing(&self, name: &str, elapsed: Duration) {
+    pub(crate) fn doing(&self, name: &str, elapsed: Duration) {
         if self.live {
             let line = format!("  … {name:<NAME_WIDTH$} {:>8}", duration(elapsed));
             let mut out = stdout().lock();
@@ -82,20 +82,20 @@ impl Show {
     }
 
     /// The last word.
-    pub(super) fn verdict(&self, mark: Mark, text: &str) {
+    pub(crate) fn verdict(&self, mark: Mark, text: &str) {
         self.blank();
         self.line(&format!("{} {}", self.mark(mark), self.paint("1", text)));
     }
 
     /// Lines that belong to the one before.
-    pub(super) fn details(&self, lines: &[String]) {
+    pub(crate) fn details(&self, lines: &[String]) {
         for line in lines {
             self.line(&format!("    {line}"));
         }
     }
 
     /// Room.
-    pub(super) fn blank(&self) {
+    pub(crate) fn blank(&self) {
         self.line("");
     }
 
@@ -122,12 +122,12 @@ impl Show {
 }
 
 /// Tells a person why there is nothing to show.
-pub(super) fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     let _ = writeln!(stderr(), "error: {text}");
 }
 
 /// As a person reads it: `0.05 s`, `12.3 s`, `2 min 05 s`.
-pub(super) fn duration(time: Duration) -> String {
+pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match time.as_secs() {
         0..10 => format!("{seconds:.2} s"),
@@ -137,7 +137,7 @@ pub(super) fn duration(time: Duration) -> String {
 }
 
 /// As a person reads it: `17 bytes`, `8.0 MiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} bytes");
@@ -156,7 +156,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// `1 file`, `2 files`.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

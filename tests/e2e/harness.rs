@@ -25,7 +25,7 @@ pub(crate) use kind::Kind;
 pub(crate) use mortal::{Mortality, arm, instants};
 pub(crate) use mounts::{ReadOnly, Tmpfs};
 pub(crate) use pki::{Authority, Pair, TlsClient};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, names_in};
 pub(crate) use s3::{AUTH_KEY, AUTH_SECRET, Fault, S3Server};
 pub(crate) use servers::{leave_out, say};
 pub(crate) use stowaways::{end_all_with, processes_with, send_signal};

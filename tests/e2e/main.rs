@@ -10,6 +10,8 @@ mod background;
 mod by_hand;
 mod cancel;
 mod check;
+mod check_scripts;
+mod client;
 mod config;
 mod credentials;
 mod demo;

@@ -8,7 +8,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use self::server::{PASSWORD, Server};
-use crate::harness::{Agent, Body, Fault, Kind, Place, S3Server, backup, leave_out, restore, wait_until};
+use crate::harness::{
+    Agent, Body, Environment, Fault, Kind, Place, S3Server, backup, leave_out, restore, run_agent, wait_until,
+};
 
 const ALL_ROWS: &str = "select count(*) || ' ' || md5(string_agg(rows::text, E'\\n' order by id)) from rows";
 const LOCKS: &str = "select count(*) from pg_locks where locktype = 'advisory' and granted";
@@ -116,6 +118,50 @@ fn a_damaged_dump_leaves_the_database_as_it_was() {
         assert_eq!(database.sql("appdb", ALL_ROWS), before, "{id}");
         assert_eq!(database.sql("postgres", LOCKS), "0", "{id}");
     }
+}
+
+#[test]
+fn the_set_passes_the_rehearsal() {
+    let Some(database) = started() else { return };
+    database.sql("postgres", "create database appdb");
+    database.sql(
+        "appdb",
+        "create table rows as select id, md5(id::text) as digest from generate_series(1, 100000) as id",
+    );
+    let before = database.sql("appdb", ALL_ROWS);
+    let place = Place::without_scripts();
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/scripts/postgresql");
+    let mut environment = Environment::default();
+    environment
+        .set("E2E_PLACE", place.root())
+        .set("PATH", database.path_variable())
+        .set("PG_LOCK_RUN_DIRECTORY", place.path("locks"))
+        .set("OSB_DATABASE_PASSWORD", PASSWORD)
+        .set("scripts_path", scripts);
+    let port = format!("PGPORT={}", database.port());
+    let mut arguments = vec![
+        "check-scripts",
+        "--host",
+        "127.0.0.1",
+        "--database",
+        "appdb",
+        "--user",
+        "postgres",
+    ];
+    arguments.extend(["--yes", "--json", "--parameter", &port]);
+    let run_as = database.other_user().map(|user| format!("RUN_AS={user}"));
+    if let Some(run_as) = &run_as {
+        arguments.extend(["--parameter", run_as]);
+    }
+    let output = run_agent(&arguments, &environment, place.root());
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    let rules = report["rules"].as_array().expect("rules");
+    let is_bad = |rule: &&Value| rule["result"] == "hint" || rule["result"] == "broken";
+    assert_eq!(rules.iter().filter(is_bad).count(), 0, "{report:#}");
+    assert_eq!(database.sql("appdb", ALL_ROWS), before);
+    assert_eq!(database.sql("postgres", LOCKS), "0");
+    assert!(!format!("{output:?}").contains(PASSWORD), "{output:?}");
 }
 
 /// Two agents know nothing of each other; the lock is the database's.

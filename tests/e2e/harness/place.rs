@@ -158,7 +158,7 @@ pub(super) fn read_if_there(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// The names in a directory, sorted.
-pub(super) fn names_in(directory: &Path) -> Vec<String> {
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .expect("the directory is there")
         .map(|entry| {

@@ -1,0 +1,209 @@
+//! `backup`, `restore`, `status`, `cancel` and `jobs --url`: the API for people and their scripts.
+//!
+//! ```text
+//!   options, files, environment ─→ request ─→ agent (HTTP) ─→ watch ─→ story ─→ out
+//! ```
+//!
+//! The exit code says to scripts what to do next: 0 it succeeded; 1 the job failed, or the agent would
+//! not; 2 mend the call (options, credentials, request); 3 there was no answer, try again later. Who
+//! waits and is interrupted ends as by the signal (130, 143): the job goes on.
+
+mod agent;
+mod credentials;
+mod doing;
+mod jobs;
+mod options;
+mod request;
+mod story;
+mod trouble;
+mod watch;
+
+use std::{process::ExitCode, time::Duration};
+
+use domain::job::JobId;
+use reqwest::{Method, StatusCode};
+
+use self::{
+    agent::{Agent, Answer},
+    trouble::Trouble,
+    watch::{JobName, Polled},
+};
+pub(crate) use self::{
+    jobs::jobs,
+    options::{CancelOptions, JobsOptions, StatusOptions, TriggerOptions},
+};
+use crate::{
+    demo::job::{BACKUP, JobType, RESTORE},
+    out::{self, Out},
+    secrets::variable,
+};
+
+/// `backup`
+pub(crate) async fn backup(options: &TriggerOptions) -> ExitCode {
+    told(trigger(&BACKUP, options).await)
+}
+
+/// `restore`
+pub(crate) async fn restore(options: &TriggerOptions) -> ExitCode {
+    told(trigger(&RESTORE, options).await)
+}
+
+/// `status`
+pub(crate) async fn status(options: &StatusOptions) -> ExitCode {
+    told(try_status(options).await)
+}
+
+/// `cancel`
+pub(crate) async fn cancel(options: &CancelOptions) -> ExitCode {
+    told(try_cancel(options).await)
+}
+
+fn told(result: Result<ExitCode, Trouble>) -> ExitCode {
+    result.unwrap_or_else(|trouble| {
+        out::complain(&trouble.to_string());
+        ExitCode::from(trouble.code())
+    })
+}
+
+async fn trigger(job_type: &'static JobType, options: &TriggerOptions) -> Result<ExitCode, Trouble> {
+    // All that can be wrong on this side, before anybody is asked.
+    let body = request::body(job_type, &options.request, &variable)?;
+    let agent = Agent::of(&options.agent, &variable)?;
+    let out = Out::new(options.look.json);
+    let method = Method::from_bytes(job_type.method.as_bytes()).map_err(|error| Trouble::Usage(error.to_string()))?;
+    let answer = agent
+        .call(method, job_type.path, Some(&body))
+        .await
+        .map_err(|silence| {
+            let doubt = if silence.may_have_arrived {
+                "; it is not known whether the job was accepted: look with status before you ask again"
+            } else {
+                ""
+            };
+            Trouble::Unreachable(format!("{silence}{doubt}"))
+        })?;
+    if answer.status != StatusCode::CREATED {
+        return Err(answer.refusal(&agent));
+    }
+    let job = accepted(job_type, &answer)?;
+    out.line(&format!("{job} is accepted"));
+    if options.no_wait {
+        if options.look.json {
+            let polled = watch::once(&agent, &job, options.look.patience).await?;
+            out.json(&polled.text);
+        } else {
+            out.line(&agent.look_again(&job));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    wait(&agent, &job, &out, options.look.patience, story::succeeded).await
+}
+
+/// The job that the agent's answer names.
+fn accepted(job_type: &'static JobType, answer: &Answer) -> Result<JobName, Trouble> {
+    let id = answer
+        .location
+        .as_deref()
+        .and_then(|location| location.strip_prefix(job_type.path)?.strip_prefix('/'));
+    match id.map(JobId::parse) {
+        Some(Ok(id)) => Ok(JobName { job_type, id }),
+        Some(Err(_)) | None => Err(Trouble::Refused(
+            "the answer was 201, but without the Location of a job: this is no osb-backup-agent, or something stands \
+             between"
+                .to_owned(),
+        )),
+    }
+}
+
+async fn try_status(options: &StatusOptions) -> Result<ExitCode, Trouble> {
+    let job = options
+        .kind
+        .as_deref()
+        .zip(options.id.as_deref())
+        .map(|(kind, id)| JobName::parse(kind, id))
+        .transpose()?;
+    let agent = Agent::of(&options.agent, &variable)?;
+    let out = Out::new(options.look.json);
+    let Some(job) = job else {
+        return of_agent(&agent, &out).await;
+    };
+    if options.wait {
+        return wait(&agent, &job, &out, options.look.patience, story::succeeded).await;
+    }
+    let polled = watch::once(&agent, &job, Duration::ZERO).await?;
+    story::show(&job, &polled, &out);
+    Ok(code(!polled.snapshot.is_finished() || story::succeeded(&polled)))
+}
+
+/// Whether the agent runs, and what somebody should see to.
+async fn of_agent(agent: &Agent, out: &Out) -> Result<ExitCode, Trouble> {
+    let answer = agent.call(Method::GET, "/status", None).await.map_err(Trouble::from)?;
+    let body = answer.json();
+    let message = body.get("message").and_then(serde_json::Value::as_str);
+    let (StatusCode::OK, Some(message)) = (answer.status, message) else {
+        return Err(answer.refusal(agent));
+    };
+    out.line(message);
+    let problems: Vec<&str> = body
+        .get("problems")
+        .and_then(serde_json::Value::as_array)
+        .map(|problems| problems.iter().filter_map(serde_json::Value::as_str).collect())
+        .unwrap_or_default();
+    for problem in &problems {
+        out.line(&format!("PROBLEM: {problem}"));
+    }
+    out.json(&answer.body);
+    Ok(code(problems.is_empty()))
+}
+
+async fn try_cancel(options: &CancelOptions) -> Result<ExitCode, Trouble> {
+    let job = JobName::parse(&options.kind, &options.id)?;
+    let agent = Agent::of(&options.agent, &variable)?;
+    let out = Out::new(options.look.json);
+    let path = format!("{}/cancel", job.path());
+    let answer = agent.call(Method::POST, &path, None).await.map_err(Trouble::from)?;
+    if answer.status == StatusCode::NOT_FOUND {
+        return Err(watch::unknown(&job));
+    }
+    let (StatusCode::ACCEPTED, Some(polled)) = (answer.status, Polled::of(answer.body.clone())) else {
+        return Err(answer.refusal(&agent));
+    };
+    if polled.snapshot.is_finished() {
+        out.line(&format!(
+            "{job}: its unlock is tried no more; the service may be locked"
+        ));
+        out.json(&polled.text);
+        return Ok(ExitCode::SUCCESS);
+    }
+    out.line(&format!("{job} is being ended; cleanup and unlock run"));
+    if options.no_wait {
+        out.json(&polled.text);
+        return Ok(ExitCode::SUCCESS);
+    }
+    wait(&agent, &job, &out, options.look.patience, story::was_cancelled).await
+}
+
+/// Waits for the end of the job, or for a signal, which the job does not mind.
+async fn wait(
+    agent: &Agent,
+    job: &JobName,
+    out: &Out,
+    patience: Duration,
+    is_good: fn(&Polled) -> bool,
+) -> Result<ExitCode, Trouble> {
+    let polled = tokio::select! {
+        polled = watch::to_the_end(agent, job, out, patience) => polled?,
+        signal = watch::interruption() => {
+            let signal = signal?;
+            out.clear();
+            out::complain(&format!("interrupted; {job} goes on\n{}", agent.look_again(job)));
+            return Ok(ExitCode::from(signal));
+        }
+    };
+    story::show(job, &polled, out);
+    Ok(code(is_good(&polled)))
+}
+
+fn code(is_good: bool) -> ExitCode {
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

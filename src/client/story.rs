@@ -1,0 +1,132 @@
+//! What a person is told of a job: each phase when it is over, what is at work, and how it ended.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{
+    doing::Doing,
+    watch::{JobName, Polled},
+};
+use crate::{
+    demo::{
+        job::{JobType, Snapshot},
+        progress::{Line, Progress},
+        show::{Mark, duration, size},
+    },
+    out::Out,
+};
+
+/// How often a log gets a line of what goes on for long.
+const PLAIN_PAUSE: Duration = Duration::from_secs(30);
+/// Wide enough for the longest name of a phase.
+const NAME_WIDTH: usize = 19;
+
+/// Tells what is new.
+#[derive(Debug)]
+pub(super) struct Story {
+    progress: Progress,
+    began: Instant,
+    told: Option<(String, Instant)>,
+}
+
+impl Story {
+    /// Of a job that nothing was told of yet.
+    pub(super) fn of(job_type: &JobType) -> Self {
+        Self {
+            progress: Progress::of(job_type),
+            began: Instant::now(),
+            told: None,
+        }
+    }
+
+    /// Tells what is over, and what is at work.
+    pub(super) fn tell(&mut self, polled: &Polled, out: &Out) {
+        for line in self.progress.advance(&polled.snapshot) {
+            out.line(&phase(&line, &polled.snapshot));
+        }
+        if polled.snapshot.is_finished() {
+            out.clear();
+            return;
+        }
+        let doing = Doing::of(&polled.snapshot);
+        let elapsed = duration(self.began.elapsed());
+        if out.is_live() {
+            out.doing(&format!("  … {}  {elapsed}", doing.bar()));
+        } else if self.is_news(&doing.name) {
+            out.line(&format!("  … {}  {elapsed}", doing.line()));
+        }
+    }
+
+    fn is_news(&mut self, name: &str) -> bool {
+        let is_known = matches!(&self.told, Some((told, at)) if told == name && at.elapsed() < PLAIN_PAUSE);
+        if !is_known {
+            self.told = Some((name.to_owned(), Instant::now()));
+        }
+        !is_known
+    }
+}
+
+/// A phase that is over, with how long it took where the agent tells that.
+fn phase(line: &Line, snapshot: &Snapshot) -> String {
+    let mark = match line.mark {
+        Mark::Good => "✓",
+        Mark::Bad => "✗",
+        Mark::Unknown => "·",
+    };
+    let phases = snapshot.body().get("phases").and_then(Value::as_array);
+    let told = phases.and_then(|phases| phases.iter().find(|phase| phase["name"] == line.name.as_str()));
+    let millis = told.and_then(|phase| phase["duration_ms"].as_u64());
+    let time = millis.map_or_else(String::new, |millis| duration(Duration::from_millis(millis)));
+    format!("  {mark} {:<NAME_WIDTH$}  {time:>9}  {}", line.name, line.note)
+        .trim_end()
+        .to_owned()
+}
+
+/// Whether all went well.
+pub(super) fn succeeded(polled: &Polled) -> bool {
+    polled.snapshot.status == "SUCCEEDED"
+}
+
+/// Whether the job ended because it was told to, and with its lock released.
+pub(super) fn was_cancelled(polled: &Polled) -> bool {
+    let member = |name: &str| polled.snapshot.body().get(name);
+    member("outcome").and_then(Value::as_str) == Some("cancelled")
+        && member("lock_released").and_then(Value::as_bool) != Some(false)
+}
+
+/// Shows the job as it is now, and its body if that is wanted.
+pub(super) fn show(job: &JobName, polled: &Polled, out: &Out) {
+    let snapshot = &polled.snapshot;
+    if !snapshot.is_finished() {
+        out.line(&format!("{job} is at work: {}", Doing::of(snapshot).line()));
+    } else if succeeded(polled) {
+        out.line(&format!("{job} succeeded{}{}", time(polled), artifact(polled)));
+    } else {
+        let outcome = snapshot.body().get("outcome").and_then(Value::as_str);
+        let outcome = outcome.unwrap_or("failed");
+        out.line(&format!("{job}: {outcome}{}: {}", time(polled), snapshot.error_message));
+        for line in snapshot.errors(job.job_type.phases) {
+            out.line(&format!("    {line}"));
+        }
+    }
+    out.json(&polled.text);
+}
+
+fn time(polled: &Polled) -> String {
+    let millis = polled.snapshot.body().get("execution_time_ms").and_then(Value::as_u64);
+    millis.map_or_else(String::new, |millis| {
+        format!(" after {}", duration(Duration::from_millis(millis)))
+    })
+}
+
+/// What is in the store now; of a restore nothing is.
+fn artifact(polled: &Polled) -> String {
+    let snapshot = &polled.snapshot;
+    if snapshot.filename.is_empty() {
+        return String::new();
+    }
+    let digest = snapshot.body().get("sha256").and_then(Value::as_str);
+    let digest = digest.map_or_else(String::new, |digest| format!(", SHA-256 {digest}"));
+    format!(": {}, {}{digest}", snapshot.filename, size(snapshot.size_bytes))
+}
