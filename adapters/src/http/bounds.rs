@@ -4,8 +4,8 @@
 const MAX_DEPTH: usize = 64;
 /// The longest number: more digits than any double has.
 const MAX_NUMBER_BYTES: usize = 1000;
-/// The longest name of a member.
-const MAX_NAME_BYTES: usize = 1000;
+/// The longest name of a member, as it is written: a thousand characters, each as two `\uXXXX`.
+const MAX_NAME_BYTES: usize = 12_000;
 /// The most members and list entries, at all depths together.
 const MAX_VALUES: usize = 10_000;
 
