@@ -13,7 +13,7 @@ use adapters::{
     http::{report, request_of},
     job_store::MemoryJobStore,
 };
-use domain::ports::{Finding, JobApi, Unobserved, Verdict};
+use domain::ports::{Finding, JobApi, Unobserved, Verdict, WorkDirectory};
 use nix::unistd::{AccessFlags, access};
 
 use crate::{cli::CheckOptions, config::Config, serve};
@@ -57,6 +57,9 @@ async fn findings(options: &CheckOptions) -> Vec<Finding> {
     let begun = Instant::now();
     let state = state_directory(&config.state_directory);
     all.push(finding("state_directory", begun.elapsed(), state));
+    let to_be_made = directories_to_be_made(&config);
+    let subjects: Vec<_> = to_be_made.iter().map(|finding| finding.subject.clone()).collect();
+    all.extend(to_be_made);
     let begun = Instant::now();
     let request = match options.body.as_deref().map(|path| read(path, &config)).transpose() {
         Ok(request) => request,
@@ -69,8 +72,54 @@ async fn findings(options: &CheckOptions) -> Vec<Finding> {
     let store = Arc::new(MemoryJobStore::new(1));
     let service = serve::service(&config, files.trust, store, Arc::new(Unobserved));
     let found = service.examine(request).await;
-    all.extend(found.into_iter().filter(|finding| finding.subject != "records"));
+    let is_news = |finding: &Finding| finding.subject != "records" && !subjects.contains(&finding.subject);
+    all.extend(
+        found
+            .into_iter()
+            .filter(is_news)
+            .map(|finding| with_mode(finding, &config)),
+    );
     all
+}
+
+/// The directories of artifacts, by what they are called in findings.
+fn directories(config: &Config) -> impl Iterator<Item = (String, &Path)> {
+    let directories = &config.service.scripts.directories;
+    [
+        (WorkDirectory::Backup, &directories.backup),
+        (WorkDirectory::Restore, &directories.restore),
+    ]
+    .into_iter()
+    .filter_map(|(name, path)| Some((name.to_string(), path.as_deref()?)))
+}
+
+/// Those that an agent will make when it is started for the first time. Later ones that are missing are
+/// missed by an agent that may be running.
+fn directories_to_be_made(config: &Config) -> Vec<Finding> {
+    if config.state_directory.exists() {
+        return Vec::new();
+    }
+    let looked_at = directories(config).filter_map(|(name, path)| {
+        let begun = Instant::now();
+        let place = place_for(path).transpose()?;
+        Some(finding(&name, begun.elapsed(), place))
+    });
+    looked_at.collect()
+}
+
+/// What a look at a directory of artifacts has found, with who may write there.
+fn with_mode(mut finding: Finding, config: &Config) -> Finding {
+    let path = directories(config).find_map(|(name, path)| (name == finding.subject).then_some(path));
+    if let (Verdict::Good(detail), Some(path)) = (&mut finding.verdict, path)
+        && let Ok(found) = fs::metadata(path)
+    {
+        let mode = found.permissions().mode() & 0o7777;
+        *detail = format!("mode {mode:04o}, {detail}");
+        if mode & 0o002 != 0 {
+            detail.push_str("; anyone on this machine can change what lies there, unless scripts need that: chmod o-w");
+        }
+    }
+    finding
 }
 
 fn finding(subject: &str, took: Duration, result: Result<String, String>) -> Finding {
@@ -90,24 +139,42 @@ fn read(path: &Path, config: &Config) -> Result<domain::request::JobRequest, Str
     request_of(&body, &config.rules)
 }
 
-/// Whether the agent could keep its records there, or make the directory.
-fn state_directory(path: &Path) -> Result<String, String> {
+/// Where a directory will be made that is not there yet; none of one that is.
+fn place_for(path: &Path) -> Result<Option<String>, String> {
+    let path = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let there = path.ancestors().find(|path| path.exists());
     let Some(there) = there else {
-        return Err(format!(
-            "{} cannot be made; name another state_directory",
-            path.display()
-        ));
+        return Err(format!("{} cannot be made; name another place", path.display()));
     };
-    let told = there.display();
-    access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
-        format!(
-            "files cannot be made in {told}: {error}; run this as the agent's user, and give that user access to it"
-        )
-    })?;
-    if there != path {
-        return Ok(format!("will be made in {told}"));
+    if there == path {
+        return Ok(None);
     }
+    if !there.is_dir() {
+        return Err(format!(
+            "{} is no directory, so nothing can be made in it",
+            there.display()
+        ));
+    }
+    check_access(there)?;
+    Ok(Some(format!("will be made in {}", there.display())))
+}
+
+fn check_access(directory: &Path) -> Result<(), String> {
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
+        format!(
+            "files cannot be made in {}: {error}; run this as the agent's user, and give that user access to it",
+            directory.display()
+        )
+    })
+}
+
+/// Whether the agent could keep its records there, or make the directory.
+fn state_directory(path: &Path) -> Result<String, String> {
+    if let Some(place) = place_for(path)? {
+        return Ok(place);
+    }
+    check_access(path)?;
+    let told = path.display();
     let found = fs::metadata(path).map_err(|error| format!("{told} cannot be looked at: {error}"))?;
     let mode = found.permissions().mode() & 0o7777;
     if !found.is_dir() {

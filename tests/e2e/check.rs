@@ -50,6 +50,45 @@ fn faults_of_the_configuration_are_findings_one_each() {
 }
 
 #[test]
+fn before_the_first_start_directories_are_told_as_those_that_will_be_made() {
+    let place = Place::new();
+    for directory in [place.backup(), place.restore()] {
+        std::fs::remove_dir(directory).expect("it is empty");
+    }
+    let mut environment = complete_environment(&place);
+    environment.set("state_directory", place.root().join("not-there/state"));
+    let output = run_agent(&["check"], &environment, place.root());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    for subject in ["state_directory", "directory_backup", "directory_restore"] {
+        let line = line(&output, subject);
+        assert!(line.contains("will be made in "), "{line}");
+    }
+    // Where they cannot be made there is no agent either.
+    environment.set("directory_backup", place.scripts().join("backup/not-there"));
+    let output = run_agent(&["check"], &environment, place.root());
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(
+        line(&output, "directory_backup").starts_with("BAD"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn modes_are_told_and_who_could_replace_an_artifact() {
+    let agent = Agent::start(|_| {});
+    let set_mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(agent.place.backup(), mode).expect("it is ours");
+    };
+    for (mode, told, is_warned) in [(0o750, "mode 0750, ", false), (0o777, "mode 0777, ", true)] {
+        set_mode(mode);
+        let line = line(&agent.command(&["check"]), "directory_backup");
+        assert!(line.contains(told) && line.contains("o-w") == is_warned, "{line}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_told_with_how_to_mend_it_and_exit_code_1() {
     let agent = Agent::start(|_| {});
     assert_eq!(
