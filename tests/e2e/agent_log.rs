@@ -77,6 +77,42 @@ fn in_json_every_line_is_an_object_that_says_of_which_job_and_phase_it_is() {
 }
 
 #[test]
+fn the_last_line_of_a_job_tells_what_became_of_it_and_how_long_it_took() {
+    let agent = Agent::start(|env| {
+        env.set("log_format", "json");
+    });
+    agent.succeed(Kind::Backup, &backup("b1", &file_store(&agent.place)));
+    let succeeded = line(&agent, "job succeeded");
+    for name in ["took_ms", "lock_held_ms", "bytes"] {
+        assert!(
+            succeeded[name].as_i64().is_some_and(|value| value > 0),
+            "{name}: {succeeded}"
+        );
+    }
+    let filename = succeeded["filename"].as_str().unwrap_or_default();
+    assert!(filename.ends_with("_b1.tar.gz"), "{succeeded}");
+
+    agent.place.script("backup", "exit 3");
+    agent.fail(Kind::Backup, &backup("b2", &file_store(&agent.place)));
+    let failed = line(&agent, "job failed");
+    assert_eq!(
+        (&failed["host"], &failed["database"]),
+        (&"db.example".into(), &"b2".into()),
+        "{failed}"
+    );
+    assert!(
+        failed["lock_held_ms"].is_i64() && failed["took_ms"].is_i64(),
+        "{failed}"
+    );
+    assert!(
+        failed["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("exit code 3")),
+        "{failed}"
+    );
+}
+
+#[test]
 fn a_filter_that_lets_only_errors_through_leaves_them_their_ids() {
     // Without its address in the log nobody would find the agent.
     let agent = Agent::start(|env| {

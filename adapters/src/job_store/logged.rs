@@ -140,10 +140,7 @@ fn log_event(job: &Job, event: &JobEvent) {
         }
         JobEvent::Finished { note } => {
             warn_of(&key, note.as_deref());
-            match (job.status(), job.view().error_message()) {
-                (JobStatus::Succeeded, _) => tracing::info!(job = %key, "job succeeded"),
-                (_, error) => tracing::error!(job = %key, error, "job failed"),
-            }
+            log_end(&job.view());
             log_owed_unlock(job);
         }
         JobEvent::UnlockSettled { how, .. } => match how {
@@ -155,6 +152,30 @@ fn log_event(job: &Job, event: &JobEvent) {
                 tracing::warn!(job = %key, "the agent stops trying to unlock; the service may still be locked");
             }
         },
+    }
+}
+
+fn log_end(job: &JobView) {
+    let took_ms = job.ended_at.map(|end| (end - job.accepted_at).num_milliseconds());
+    let held = job.lock_span.and_then(|span| Some(span.until? - span.since));
+    let lock_held_ms = held.map(|held| held.num_milliseconds());
+    let artifact = job.artifact.as_ref();
+    let (filename, bytes) = (
+        artifact.map(|made| made.filename.as_str()),
+        artifact.map(|made| made.size_bytes),
+    );
+    if job.status == JobStatus::Succeeded {
+        tracing::info!(job = %job.key, took_ms, lock_held_ms, filename, bytes, "job succeeded");
+    } else {
+        tracing::error!(
+            job = %job.key,
+            host = job.host,
+            database = job.database,
+            took_ms,
+            lock_held_ms,
+            error = job.error_message(),
+            "job failed"
+        );
     }
 }
 
