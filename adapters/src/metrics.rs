@@ -1,7 +1,7 @@
 //! Numbers for Prometheus: kept here, and told in its text format.
 //!
 //! Names and units are those of Prometheus' conventions: base units, `_total` for what only grows. What
-//! callers choose, hosts and databases, makes only so many labels, see [`databases`].
+//! callers choose, hosts and databases, makes only so many labels.
 
 mod databases;
 mod families;

@@ -9,7 +9,7 @@ use crate::config::parse_duration;
 /// Which agent.
 #[derive(Debug, Args)]
 pub(crate) struct AgentOptions {
-    /// Where the agent is, as https://db.example.org:8000; otherwise OSB_BACKUP_AGENT_URL says so
+    /// Where the agent is, as `https://db.example.org:8000`; otherwise OSB_BACKUP_AGENT_URL says so
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// A file with a line USER:PASSWORD; otherwise OSB_BACKUP_AGENT_USER and OSB_BACKUP_AGENT_PASSWORD say so, or
