@@ -279,7 +279,7 @@ impl Shared {
         self.listing.page(&directory, wanted, |key| {
             let cached = self.cache().get(key);
             match cached {
-                Some(view) => Some(JobView::clone(&view)),
+                Some(view) => Ok(Some(JobView::clone(&view))),
                 // Not put there: who reads the list must not push out what clients poll.
                 None => listing::read(&directory, key),
             }

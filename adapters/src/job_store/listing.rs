@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     ops::Bound,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -32,34 +32,68 @@ const MAX_HEADER_BYTES: u64 = 4 * 1024 * 1024;
 
 /// In which order the settled jobs were accepted. Nothing is known before somebody asks.
 #[derive(Debug, Default)]
-pub(super) struct Listing(Mutex<Option<BTreeSet<Place>>>);
+pub(super) struct Listing {
+    state: Mutex<State>,
+    /// Held by the one who reads all records.
+    reading: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// None before all records were read.
+    places: Option<BTreeSet<Place>>,
+    /// What has changed while they are read; none if nobody does.
+    changes: Option<Vec<Change>>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Added(Place),
+    Forgotten(JobKey),
+}
+
+impl Change {
+    fn apply(self, places: &mut BTreeSet<Place>) {
+        match self {
+            Self::Added(place) => drop(places.insert(place)),
+            Self::Forgotten(key) => places.retain(|place| place.key != key),
+        }
+    }
+}
 
 impl Listing {
     /// A job was settled.
     pub(super) fn add(&self, view: &JobView) {
-        if let Some(places) = self.places().as_mut() {
-            places.insert(Place::of(view));
-        }
+        self.change(Change::Added(Place::of(view)));
     }
 
     /// A record is gone.
     pub(super) fn forget(&self, key: &JobKey) {
-        if let Some(places) = self.places().as_mut() {
-            places.retain(|place| place.key != *key);
-        }
+        self.change(Change::Forgotten(key.clone()));
     }
 
     /// Everything may be different.
     pub(super) fn clear(&self) {
-        *self.places() = None;
+        *self.state() = State::default();
     }
 
-    /// A page of the jobs whose records are in `directory`. `read` gives what clients see of a job.
+    fn change(&self, change: Change) {
+        let mut state = self.state();
+        let State { places, changes } = &mut *state;
+        match (places, changes) {
+            (Some(places), _) => change.apply(places),
+            (None, Some(changes)) => changes.push(change),
+            (None, None) => {}
+        }
+    }
+
+    /// A page of the jobs whose records are in `directory`. `read` gives what clients see of a job, none
+    /// if there is no such job any more.
     pub(super) fn page(
         &self,
         directory: &Path,
         wanted: &PageQuery,
-        read: impl Fn(&JobKey) -> Option<JobView>,
+        read: impl Fn(&JobKey) -> Result<Option<JobView>, String>,
     ) -> Result<JobPage, String> {
         let mut page = JobPage::default();
         if wanted.jobs.standing == Some(Standing::Running) {
@@ -80,7 +114,7 @@ impl Listing {
                 if !wanted.jobs.takes_place(&place) {
                     continue;
                 }
-                match read(&place.key) {
+                match read(&place.key)? {
                     Some(view) if Place::of(&view) == place => {
                         if wanted.takes(&view) {
                             page.jobs.push(JobView {
@@ -104,42 +138,65 @@ impl Listing {
 
     /// The next places behind one, newest first.
     fn next(&self, directory: &Path, after: Option<&Place>) -> Result<Vec<Place>, String> {
-        // Who asks first holds it while all first lines are read. Who settles a job waits meanwhile, so
-        // none is missed.
-        let mut places = self.places();
-        let known = match places.take() {
-            Some(known) => known,
-            None => all_places(directory)?,
-        };
-        let known = places.insert(known);
-        let end = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
-        let behind = known.range((Bound::Unbounded, end)).rev();
-        Ok(behind.take(PLACES_AT_A_TIME).cloned().collect())
+        loop {
+            if let Some(known) = &self.state().places {
+                let end = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
+                let behind = known.range((Bound::Unbounded, end)).rev();
+                return Ok(behind.take(PLACES_AT_A_TIME).cloned().collect());
+            }
+            self.learn(directory)?;
+        }
+    }
+
+    /// Reads all records, unless somebody else just did. Who settles a job does not wait meanwhile: that
+    /// may take long, and a service may be locked.
+    fn learn(&self, directory: &Path) -> Result<(), String> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut state = self.state();
+            if state.places.is_some() {
+                return Ok(());
+            }
+            state.changes = Some(Vec::new());
+        }
+        let found = all_places(directory);
+        let mut state = self.state();
+        // None if everything may be different by now.
+        let changes = state.changes.take();
+        let mut places = found?;
+        if let Some(changes) = changes {
+            for change in changes {
+                change.apply(&mut places);
+            }
+            state.places = Some(places);
+        }
+        Ok(())
     }
 
     fn drop(&self, place: &Place) {
-        if let Some(places) = self.places().as_mut() {
+        if let Some(places) = self.state().places.as_mut() {
             places.remove(place);
         }
     }
 
     /// Each change is complete before anything could panic.
-    fn places(&self) -> MutexGuard<'_, Option<BTreeSet<Place>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The places of all records. Those that cannot be read are passed over: whoever asks for them by their
-/// own id is told.
+/// The places of all records. Damaged ones are passed over: whoever asks for them by their own id is told.
 fn all_places(directory: &Path) -> Result<BTreeSet<Place>, String> {
-    let unreadable = |error: &std::io::Error| format!("cannot read {}: {error}{}", directory.display(), advice(error));
+    let unreadable = |error: io::Error| unreadable(directory, &error);
     let mut places = BTreeSet::new();
-    for entry in fs::read_dir(directory).map_err(|error| unreadable(&error))? {
-        let entry = entry.map_err(|error| unreadable(&error))?;
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
         let Some(key) = entry.file_name().to_str().and_then(key_of) else {
             continue;
         };
-        let Ok(line) = first_line(&entry.path()) else { continue };
+        let path = entry.path();
+        let line = unless_gone(first_line(&path)).map_err(|error| self::unreadable(&path, &error))?;
+        let Some(line) = line else { continue };
         if let Ok(accepted_at) = accepted_at(&line) {
             places.insert(Place { accepted_at, key });
         }
@@ -147,14 +204,32 @@ fn all_places(directory: &Path) -> Result<BTreeSet<Place>, String> {
     Ok(places)
 }
 
-fn first_line(path: &Path) -> std::io::Result<Vec<u8>> {
+fn first_line(path: &Path) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     BufReader::new(File::open(path)?.take(MAX_HEADER_BYTES)).read_until(b'\n', &mut line)?;
     Ok(line)
 }
 
-/// What clients see of a settled job, if its record can be read.
-pub(super) fn read(directory: &Path, key: &JobKey) -> Option<JobView> {
-    let bytes = fs::read(directory.join(file_name(key))).ok()?;
-    Some(decode(&bytes, key, Form::Finished).ok()?.job.view())
+/// What clients see of a settled job; none if it is gone, or its record is damaged.
+///
+/// # Errors
+///
+/// If the record cannot be read now.
+pub(super) fn read(directory: &Path, key: &JobKey) -> Result<Option<JobView>, String> {
+    let path = directory.join(file_name(key));
+    let bytes = unless_gone(fs::read(&path)).map_err(|error| unreadable(&path, &error))?;
+    let record = bytes.and_then(|bytes| decode(&bytes, key, Form::Finished).ok());
+    Ok(record.map(|record| record.job.view()))
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}{}", path.display(), advice(error))
 }

@@ -229,3 +229,43 @@ async fn a_page_that_finds_little_ends_all_the_same_and_says_where_to_go_on() {
     assert_eq!(next.accepted_at, at(6), "a thousand records were read");
     assert_eq!(all(&kept, &rare, 10).await, ["rare"]);
 }
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_for_a_moment_is_not_lost_to_the_list() {
+    for is_known in [false, true] {
+        let place = tempfile::tempdir().unwrap();
+        let kept = store(place.path());
+        for (id, second) in [("a", 1), ("b", 2)] {
+            kept.update(&backup(id, second)).await.unwrap();
+        }
+        // What is in memory need not be read.
+        drop(kept);
+        let kept = store(place.path());
+        let no_such_job = PageQuery {
+            jobs: JobQuery {
+                since: Some(at(100)),
+                ..JobQuery::default()
+            },
+            after: None,
+            most: 1,
+        };
+        if is_known {
+            assert!(kept.settled(no_such_job).await.unwrap().jobs.is_empty());
+        }
+        let record = settings(place.path()).directory.join("finished/backup.a");
+        let aside = place.path().join("aside");
+        fs::rename(&record, &aside).unwrap();
+        // There is something, but it cannot be read.
+        fs::create_dir(&record).unwrap();
+        let whole = PageQuery {
+            jobs: JobQuery::default(),
+            after: None,
+            most: 100,
+        };
+        let error = kept.settled(whole).await.unwrap_err();
+        assert!(error.to_string().contains("backup.a"), "{error}");
+        fs::remove_dir(&record).unwrap();
+        fs::rename(&aside, &record).unwrap();
+        assert_eq!(everything(&kept).await, ["b", "a"], "{is_known}");
+    }
+}
