@@ -11,26 +11,50 @@ use std::{
 
 use adapters::{
     http::{report, request_of},
-    job_store::MemoryJobStore,
+    job_store::{FileJobStoreSettings, MemoryJobStore, check_state_directory},
 };
 use domain::ports::{Finding, JobApi, Unobserved, Verdict, WorkDirectory};
 use nix::unistd::{AccessFlags, access};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{cli::CheckOptions, config::Config, serve};
+use crate::{
+    cli::CheckOptions,
+    config::Config,
+    out::{self, Out},
+    serve,
+};
 
 /// `check`
 pub(crate) async fn check(options: &CheckOptions) -> ExitCode {
+    let out = Out::new(options.json);
+    let patience = tokio::spawn(end_in_order());
     let findings = findings(options).await;
+    patience.abort();
     let is_good = findings.iter().all(Finding::is_good);
-    if options.json {
-        println!("{}", report(&findings));
-    } else {
-        for finding in &findings {
-            println!("{}", line(finding));
-        }
-        println!("{}", if is_good { "All is well." } else { "Not all is well." });
+    for finding in &findings {
+        out.line(&line(finding));
     }
+    out.line(if is_good { "All is well." } else { "Not all is well." });
+    out.json(&report(&findings));
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Who has enough is asked for a little patience, once: an object may be in the store that is to go.
+async fn end_in_order() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    for is_first in [true, false] {
+        let code = tokio::select! {
+            _ = interrupt.recv() => 128 + 2,
+            _ = terminate.recv() => 128 + 15,
+        };
+        if !is_first {
+            std::process::exit(code);
+        }
+        out::complain("this takes a few seconds more, so that nothing stays in the store; once more ends it at once");
+    }
 }
 
 fn line(finding: &Finding) -> String {
@@ -55,7 +79,7 @@ async fn findings(options: &CheckOptions) -> Vec<Finding> {
     let warnings = config.warnings.join("; ");
     let mut all = vec![finding("configuration", begun.elapsed(), Ok(warnings))];
     let begun = Instant::now();
-    let state = state_directory(&config.state_directory);
+    let state = state_directory(&config.records);
     all.push(finding("state_directory", begun.elapsed(), state));
     let to_be_made = directories_to_be_made(&config);
     let subjects: Vec<_> = to_be_made.iter().map(|finding| finding.subject.clone()).collect();
@@ -141,6 +165,12 @@ fn read(path: &Path, config: &Config) -> Result<domain::request::JobRequest, Str
 
 /// Where a directory will be made that is not there yet; none of one that is.
 fn place_for(path: &Path) -> Result<Option<String>, String> {
+    if path.is_symlink() && !path.exists() {
+        return Err(format!(
+            "{} is a link to nothing; remove it, or make what it leads to",
+            path.display()
+        ));
+    }
     let path = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let there = path.ancestors().find(|path| path.exists());
     let Some(there) = there else {
@@ -169,21 +199,16 @@ fn check_access(directory: &Path) -> Result<(), String> {
 }
 
 /// Whether the agent could keep its records there, or make the directory.
-fn state_directory(path: &Path) -> Result<String, String> {
+fn state_directory(records: &FileJobStoreSettings) -> Result<String, String> {
+    let path = &records.directory;
     if let Some(place) = place_for(path)? {
         return Ok(place);
     }
-    check_access(path)?;
-    let told = path.display();
-    let found = fs::metadata(path).map_err(|error| format!("{told} cannot be looked at: {error}"))?;
+    check_state_directory(records)?;
+    let found = fs::metadata(path).map_err(|error| format!("{} cannot be looked at: {error}", path.display()))?;
     let mode = found.permissions().mode() & 0o7777;
-    if !found.is_dir() {
-        return Err(format!("{told} is no directory; remove what is there"));
-    }
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "{told} has mode {mode:04o}, by which others see or change the agent's records; chmod 700 {told}"
-        ));
-    }
-    Ok(format!("mode {mode:04o}"))
+    Ok(match mode & 0o022 {
+        0 => format!("mode {mode:04o}"),
+        _ => format!("mode {mode:04o}; the agent will not let others write there when it starts"),
+    })
 }

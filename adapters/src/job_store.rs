@@ -30,6 +30,7 @@ mod stored;
 mod writing;
 
 pub use file::{FileJobStore, FileJobStoreSettings};
+pub use home::check_state_directory;
 pub use logged::LoggedJobStore;
 pub use memory::MemoryJobStore;
 

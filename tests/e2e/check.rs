@@ -140,10 +140,12 @@ fn a_destination_that_works_is_left_as_it_was() {
     );
     assert!(agent.place.order().is_empty(), "no script was run");
     let report = posted(&agent, &backup("job", &store.destination()));
+    assert_eq!((store.keys(), store.leftovers()), (Vec::new(), Vec::new()));
     for step in [
         "connection",
         "TLS and HTTP",
         "credentials",
+        "free name",
         "put",
         "head",
         "ranged get",
@@ -165,12 +167,12 @@ fn a_destination_that_does_not_work_is_told_step_by_step() {
     );
     assert_eq!(wrong["ok"], false, "{wrong}");
     assert_eq!(finding(&wrong, "destination: connection")["ok"], true);
-    let put = finding(&wrong, "destination: put");
+    let refused = finding(&wrong, "destination: free name");
     assert!(
-        put["detail"]
+        refused["detail"]
             .as_str()
             .is_some_and(|text| text.contains("SignatureDoesNotMatch")),
-        "{put}"
+        "{refused}"
     );
     assert!(!wrong.to_string().contains("wrong-secret"));
 

@@ -24,7 +24,7 @@ use super::{
     download::{checked, refuse_other_size},
     failure::Failure,
     halting::unless_halted,
-    hidden::Hidden,
+    hidden::{Hidden, ignore_absence},
     local::{Source, Target, blocking},
     movement::Stall,
     parts::parts,
@@ -128,17 +128,53 @@ impl Directory {
         Ok(sha256)
     }
 
-    /// Makes a small file under a hidden name, and removes it.
-    pub(super) async fn try_out(&self) -> Result<(), Failure> {
+    /// Whether an object can be read; gives its length.
+    pub(super) async fn open_to_read(&self, key: &ObjectKey) -> Result<u64, Failure> {
+        let open = self.open_object(name_of(key)?);
+        let (_, length) = within(self.patience, "opening the object", open).await?;
+        Ok(length)
+    }
+
+    /// Makes a small object as an upload does, reads it, and removes it.
+    pub(super) async fn try_out(&self, key: &ObjectKey, content: &'static [u8]) -> Result<(), Failure> {
+        let name = name_of(key)?;
         let hidden = Hidden::new(&self.files);
-        let file = within(self.patience, "creating the object", hidden.create()).await?;
-        let write = async {
-            let written = blocking(move || file.write_all_at(b"a look", 0).and_then(|()| file.sync_all())).await;
-            written.map_err(|error| Failure::directory("writing the object", &error))
-        };
-        let written = within(self.patience, "writing the object", write).await;
+        let tried = self.make_and_read(&hidden, &name, content).await;
         hidden.remove(self.patience).await;
-        written
+        let files = Arc::clone(&self.files);
+        let remove = async {
+            // Whatever failed, the name may be there.
+            let removed = blocking(move || ignore_absence(files.remove(name))).await;
+            removed.map_err(|error| Failure::directory("removing the object", &error))
+        };
+        let removed = within(self.patience, "removing the object", remove).await;
+        tried.and(removed)
+    }
+
+    async fn make_and_read(&self, hidden: &Hidden, name: &str, content: &'static [u8]) -> Result<(), Failure> {
+        let file = within(self.patience, "creating the object", hidden.create()).await?;
+        let write = {
+            let file = Arc::clone(&file);
+            async {
+                let written = blocking(move || file.write_all_at(content, 0).and_then(|()| file.sync_all())).await;
+                written.map_err(|error| Failure::directory("writing the object", &error))
+            }
+        };
+        within(self.patience, "writing the object", write).await?;
+        within(self.patience, "naming the object", hidden.become_object(file, name)).await?;
+        let read = async {
+            let (file, length) = self.open_object(name.to_owned()).await?;
+            let mut found = vec![0; content.len()];
+            let is_same = length == content.len() as u64
+                && blocking(move || file.read_exact_at(&mut found, 0).map(|()| found == content))
+                    .await
+                    .map_err(|error| Failure::directory("reading the object", &error))?;
+            match is_same {
+                true => Ok(()),
+                false => Err(Failure::strange("the object holds something else than was written")),
+            }
+        };
+        within(self.patience, "reading the object", read).await
     }
 
     /// Removes what uploads under these hidden names have left; nothing that has another name.

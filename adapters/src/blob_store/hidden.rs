@@ -135,7 +135,7 @@ fn remove(directory: &OpenDirectory, name: &str) {
     }
 }
 
-fn ignore_absence(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn ignore_absence(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -10,7 +10,7 @@ use domain::{
     request::{Resolution, Store},
 };
 use futures_util::{StreamExt, stream};
-use object_store::{GetOptions, GetRange, PutOptions, PutPayload, path::Path};
+use object_store::{Attributes, GetOptions, GetRange, PutOptions, PutPayload, path::Path};
 use reqwest::{
     Url,
     dns::{Name, Resolve},
@@ -32,6 +32,7 @@ use super::{
     network::has_proxies,
     redaction::Redaction,
     s3,
+    unfinished::Unfinished,
 };
 
 /// Somebody waits for the answer, so nothing is tried for long.
@@ -106,10 +107,10 @@ impl ObjectBlobStore {
                 let key = probe.key.clone();
                 let work = async {
                     if is_reading {
-                        let length = directory.find(&key).await?.ok_or_else(Failure::no_object)?;
+                        let length = directory.open_to_read(&key).await?;
                         return Ok(((), format!("{length} bytes")));
                     }
-                    directory.try_out().await?;
+                    directory.try_out(&key, CONTENT).await?;
                     Ok(((), "a file was made, read and removed".to_owned()))
                 };
                 probe.step("files", Action::Upload, work).await;
@@ -227,6 +228,16 @@ async fn read(probe: &mut Probe<'_>, bucket: &Bucket) {
 
 async fn write(probe: &mut Probe<'_>, bucket: &Bucket) {
     let key = probe.key.clone();
+    // As every upload does first; stores tell who may not list that this is forbidden.
+    let free = async {
+        match bucket.head(&object_path(&key)?).await? {
+            None => Ok(((), String::new())),
+            Some(_) => Err(Failure::strange("the store shows an object where there is none")),
+        }
+    };
+    if probe.step("free name", Action::LookUp, free).await.is_none() {
+        return;
+    }
     let put = async {
         let path = object_path(&key)?;
         let payload = PutPayload::from_static(CONTENT);
@@ -234,6 +245,10 @@ async fn write(probe: &mut Probe<'_>, bucket: &Bucket) {
         Ok((path, key.as_str().to_owned()))
     };
     let Some(path) = probe.step("put", Action::Upload, put).await else {
+        // The store may have taken it all the same, and only its answer is late or lost.
+        if let Ok(path) = object_path(&key) {
+            let _ = timeout(STEP, delete(bucket, &path)).await;
+        }
         return;
     };
     let head = async {
@@ -257,30 +272,45 @@ async fn write(probe: &mut Probe<'_>, bucket: &Bucket) {
     probe.step("ranged get", Action::Download, ranged).await;
     let parts = async {
         let other = object_path(&ObjectKey::new("", &format!("{path}-parts")))?;
-        let id = bucket.objects.create_multipart(&other).await?;
+        // Dropped when the step takes too long, it is aborted all the same.
+        let upload = Unfinished::new(bucket, &other).create(Attributes::new()).await?;
         let payload = PutPayload::from_static(CONTENT);
-        let sent = bucket.objects.put_part(&other, &id, 0, payload).await;
+        let sent = bucket.objects.put_part(&other, &upload.id, 0, payload).await;
         // Whatever became of the part: nothing is to stay.
-        bucket.objects.abort_multipart(&other, &id).await?;
+        let aborted = bucket.objects.abort_multipart(&other, &upload.id).await;
+        if aborted.is_ok() {
+            upload.forget();
+        }
         sent?;
+        aborted?;
         Ok(((), String::new()))
     };
     probe.step("multipart and abort", Action::Upload, parts).await;
     let delete = async {
-        let mut deleted = bucket.objects.delete_stream(stream::iter([Ok(path.clone())]).boxed());
-        match deleted.next().await {
-            Some(Err(error)) => {
-                let failure = Failure::from(error);
-                match failure.answer().map(|answer| answer.status) {
-                    // The agent never removes an object, so these are good rights.
-                    Some(401 | 403) => Ok(((), format!("not allowed, nor needed; remove {path} yourself"))),
-                    Some(_) | None => Err(failure),
-                }
+        match delete(bucket, &path).await {
+            Ok(()) => Ok(((), String::new())),
+            // The agent never removes an object, so these are good rights.
+            Err(failure) if is_refusal(&failure) => {
+                Ok(((), format!("not allowed, nor needed; remove {path} yourself")))
             }
-            Some(Ok(_)) | None => Ok(((), String::new())),
+            Err(failure) => Err(failure),
         }
     };
     probe.step("delete", Action::Discard, delete).await;
+}
+
+/// Whether the store does not let us; S3 says so of single objects in an answer that is fine.
+fn is_refusal(failure: &Failure) -> bool {
+    let answer = failure.answer();
+    answer.is_some_and(|answer| matches!(answer.status, 401 | 403) || answer.code.as_deref() == Some("AccessDenied"))
+}
+
+async fn delete(bucket: &Bucket, path: &Path) -> Result<(), Failure> {
+    let mut deleted = bucket.objects.delete_stream(stream::iter([Ok(path.clone())]).boxed());
+    match deleted.next().await {
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(_)) | None => Ok(()),
+    }
 }
 
 async fn get(bucket: &Bucket, path: &Path, range: std::ops::Range<u64>) -> Result<Vec<u8>, Failure> {

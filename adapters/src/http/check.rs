@@ -34,15 +34,22 @@ pub(super) fn add_to(routes: &mut Routes) {
         answers: vec![
             answer(StatusCode::OK, Holds::Check, "What was found, good or bad."),
             answer(StatusCode::BAD_REQUEST, Holds::Error, "The body is no request."),
+            answer(
+                StatusCode::TOO_MANY_REQUESTS,
+                Holds::Error,
+                "Another look is at work; ask again in a few seconds.",
+            ),
         ],
     };
-    // One after another: each may hold a connection to a store, and none is in a hurry.
+    // One at a time: each may hold connections, and wait for stores that do not answer.
     let turn = Arc::new(Semaphore::new(1));
     routes.add(operation, move |call| {
         let turn = Arc::clone(&turn);
         async move {
-            let _held = turn.acquire().await;
-            check(call).await.unwrap_or_else(|answer| answer)
+            match turn.try_acquire() {
+                Ok(_held) => check(call).await.unwrap_or_else(|answer| answer),
+                Err(_) => reply::another_check(),
+            }
         }
     });
 }

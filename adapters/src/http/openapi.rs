@@ -36,14 +36,18 @@ pub(super) fn add_to(routes: &mut Routes) {
 }
 
 /// The document of all operations, for an agent with these rules.
-pub(super) fn document(routes: &Routes, rules: &RequestRules) -> Value {
+pub(super) fn document(routes: &Routes, rules: &RequestRules, has_open_metrics: bool) -> Value {
     let mut paths = Map::new();
     for operation in routes.operations() {
         let path = paths.entry(operation.path.clone()).or_insert_with(|| json!({}));
-        path[operation.method.as_str().to_ascii_lowercase()] = described(operation);
-        if operation.method == Method::GET {
-            path["head"] = head_of(operation);
+        let mut told = described(operation);
+        if let Some(security) = security(operation.access, has_open_metrics) {
+            told["security"] = security;
         }
+        if operation.method == Method::GET {
+            path["head"] = head_of(operation, &told);
+        }
+        path[operation.method.as_str().to_ascii_lowercase()] = told;
     }
     let mut schemas = answers::schemas();
     schemas.extend(requests::schemas(rules));
@@ -80,12 +84,6 @@ fn described(operation: &Operation) -> Value {
         "summary": operation.summary,
         "responses": responses.collect::<Map<_, _>>(),
     });
-    match operation.access {
-        Access::Known | Access::AsMetricsAre => {}
-        Access::Everyone => described["security"] = json!([]),
-        // With credentials or without.
-        Access::Strangers => described["security"] = json!([{"basic": []}, {}]),
-    }
     let parameters = parameters(operation);
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
@@ -126,9 +124,20 @@ fn parameters(operation: &Operation) -> Vec<Value> {
     all
 }
 
+/// Where it is not that of all others.
+fn security(access: Access, has_open_metrics: bool) -> Option<Value> {
+    let with_or_without = || json!([{"basic": []}, {}]);
+    match access {
+        Access::Known => None,
+        Access::Everyone => Some(json!([])),
+        Access::Strangers => Some(with_or_without()),
+        Access::AsMetricsAre => has_open_metrics.then(with_or_without),
+    }
+}
+
 /// As GET, without bodies.
-fn head_of(get: &Operation) -> Value {
-    let mut described = described(get);
+fn head_of(get: &Operation, told: &Value) -> Value {
+    let mut described = told.clone();
     described["operationId"] = format!("head_{}", get.name).into();
     described["summary"] = "As GET, without a body.".into();
     if let Some(responses) = described["responses"].as_object_mut() {

@@ -205,6 +205,16 @@ pub(super) fn no_request(problem: &str) -> Response {
     )
 }
 
+pub(super) fn another_check() -> Response {
+    let reply = error(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Another look is at work.",
+        "Check",
+        "only one is taken at a time; ask again in a few seconds",
+    );
+    with_header(reply, header::RETRY_AFTER, HeaderValue::from_static(LOOK_AGAIN_SECONDS))
+}
+
 pub(super) fn checked(findings: &[Finding]) -> Response {
     json(StatusCode::OK, &Check::of(findings))
 }

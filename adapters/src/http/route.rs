@@ -103,8 +103,11 @@ impl Routes {
 
     /// The document that tells of all operations.
     pub(super) fn document(&self, context: &HttpContext) -> &[u8] {
-        self.document
-            .get_or_init(|| openapi::document(self, &context.rules).to_string().into_bytes())
+        self.document.get_or_init(|| {
+            openapi::document(self, &context.rules, context.metrics_without_auth)
+                .to_string()
+                .into_bytes()
+        })
     }
 
     /// A filter that answers every request.

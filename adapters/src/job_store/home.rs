@@ -124,6 +124,23 @@ impl Home {
     }
 }
 
+/// Whether an agent could keep its records in a directory that is there. Nothing that lasts is changed.
+///
+/// # Errors
+///
+/// With what would keep it from starting, but for another agent that is at work there.
+pub fn check_state_directory(settings: &FileJobStoreSettings) -> Result<(), String> {
+    let directory = &settings.directory;
+    refuse_strangers(directory)?;
+    uid_of_what_we_make(directory).map_err(|error| unusable(directory, &error))?;
+    let key_file = settings.key_file.clone().unwrap_or_else(|| directory.join("key"));
+    let is_first_start = !directory.join("open").exists();
+    match SealKey::read(&key_file)? {
+        None if !is_first_start => refuse_new_key(directory, &key_file),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn make_directories(directory: &Path) -> Result<(), String> {
     let make = |path: PathBuf| {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
@@ -131,6 +148,7 @@ fn make_directories(directory: &Path) -> Result<(), String> {
     };
     make(directory.to_owned())?;
     refuse_strangers(directory)?;
+    shut_out_others(directory)?;
     ["open", "finished", "damaged"]
         .into_iter()
         .try_for_each(|name| make(directory.join(name)))
@@ -152,7 +170,13 @@ fn refuse_strangers(directory: &Path) -> Result<(), String> {
             ));
         }
     }
-    if found.uid() == own && found.mode() & 0o022 != 0 {
+    Ok(())
+}
+
+fn shut_out_others(directory: &Path) -> Result<(), String> {
+    let unusable = |error: io::Error| unusable(directory, &error);
+    let found = fs::metadata(directory).map_err(unusable)?;
+    if found.uid() == nix::unistd::geteuid().as_raw() && found.mode() & 0o022 != 0 {
         tracing::warn!(directory = %directory.display(), "others could write to the state_directory; now they cannot");
         fs::set_permissions(directory, Permissions::from_mode(found.mode() & 0o755)).map_err(unusable)?;
     }
@@ -173,6 +197,13 @@ fn uid_of_what_we_make(directory: &Path) -> io::Result<u32> {
 
 /// A key is made only where nothing lies that another has encrypted.
 fn make_key(directory: &Path, key_file: &Path) -> Result<SealKey, String> {
+    refuse_new_key(directory, key_file)?;
+    let key = SealKey::random()?;
+    key.write(key_file)?;
+    Ok(key)
+}
+
+fn refuse_new_key(directory: &Path, key_file: &Path) -> Result<(), String> {
     let mut open = fs::read_dir(directory.join("open")).map_err(|error| unusable(directory, &error))?;
     if open.next().is_some() {
         return Err(format!(
@@ -183,9 +214,7 @@ fn make_key(directory: &Path, key_file: &Path) -> Result<SealKey, String> {
             directory.join("open").display()
         ));
     }
-    let key = SealKey::random()?;
-    key.write(key_file)?;
-    Ok(key)
+    Ok(())
 }
 
 fn lock(directory: &Path) -> Result<File, String> {

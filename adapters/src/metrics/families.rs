@@ -88,10 +88,14 @@ impl Families {
                 "Length of the last artifact of a database.",
                 &["host", "database"],
             ),
-            locks: make.gauge("locks_held", "Services that may be locked now.", &["kind"]),
+            locks: make.gauge(
+                "locks_held",
+                "Services that may be locked now, but for those that are left locked on purpose.",
+                &["kind"],
+            ),
             lock_since: make.gauge(
                 "lock_held_since_timestamp_seconds",
-                "Since when a service may be locked; absent if it is not.",
+                "Since when a service may be locked; absent if it is not, or is left locked on purpose.",
                 &of_database,
             ),
             lock_time: make.times(
@@ -106,7 +110,7 @@ impl Families {
             ),
             owed: make.gauge(
                 "unlocks_owed",
-                "Jobs that have ended and whose lock was not released.",
+                "Jobs that have ended and whose lock the agent goes on trying to release.",
                 &["kind"],
             ),
             moved: make.counter(

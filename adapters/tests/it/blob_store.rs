@@ -7,6 +7,7 @@ mod everywhere;
 mod gcs;
 mod halting;
 mod journal;
+mod looks;
 mod random_faults;
 mod s3_ambient;
 mod s3_commits;

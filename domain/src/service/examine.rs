@@ -1,14 +1,17 @@
 //! The pre-flight: looks at all that a job needs, one thing after another, and runs no script.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use super::JobService;
+use super::{JobService, race::unless};
 use crate::{
     artifact::ObjectKey,
     plan::{JobKind, Transfer},
     ports::{Finding, Verdict, WorkDirectory},
     request::{JobRequest, Work},
 };
+
+/// So long each look is waited for. One at a mount whose server is gone may never end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl JobService {
     pub(super) async fn examine_all(&self, request: Option<JobRequest>) -> Vec<Finding> {
@@ -40,7 +43,7 @@ impl JobService {
             Transfer::ByScripts => findings.push(Finding {
                 subject: "destination".to_owned(),
                 verdict: Verdict::Good("not looked at: scripts move the bytes themselves".to_owned()),
-                took: std::time::Duration::ZERO,
+                took: Duration::ZERO,
             }),
         }
         findings
@@ -61,9 +64,13 @@ impl JobService {
     async fn timed<E: fmt::Display>(&self, subject: String, look: impl Future<Output = Result<String, E>>) -> Finding {
         let clock = &self.inner.ports.clock;
         let begun = clock.now();
-        let verdict = match look.await {
-            Ok(detail) => Verdict::Good(detail),
-            Err(problem) => Verdict::Bad(problem.to_string()),
+        let verdict = match unless(look, clock.sleep(PATIENCE)).await {
+            Some(Ok(detail)) => Verdict::Good(detail),
+            Some(Err(problem)) => Verdict::Bad(problem.to_string()),
+            None => Verdict::Bad(format!(
+                "no answer within {} s; is a disk or a mount gone?",
+                PATIENCE.as_secs()
+            )),
         };
         Finding {
             subject,

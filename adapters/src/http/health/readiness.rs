@@ -8,8 +8,8 @@ use std::{
 use domain::ports::JobApi;
 use tokio::{sync::watch, time::timeout};
 
-/// A look is good for so long: strangers may ask as often as they like, and disks are not asked more
-/// often for that.
+/// A look is good for so long after its end: strangers may ask as often as they like, and disks are not
+/// asked more often for that.
 const FRESH: Duration = Duration::from_secs(1);
 /// So long a look is waited for. One at a mount whose server is gone may never end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,9 +21,15 @@ pub struct Readiness(Mutex<Option<Look>>);
 
 #[derive(Debug)]
 struct Look {
-    begun: Instant,
     /// None until it has ended.
-    found: watch::Receiver<Option<Vec<String>>>,
+    found: watch::Receiver<Option<Found>>,
+}
+
+/// What was found, and when.
+#[derive(Debug)]
+struct Found {
+    at: Instant,
+    shortcomings: Vec<String>,
 }
 
 impl Look {
@@ -32,17 +38,19 @@ impl Look {
         let api = Arc::clone(api);
         tokio::spawn(async move {
             // Nobody may wait for it any more.
-            let _ = tell.send(Some(api.shortcomings().await));
+            let shortcomings = api.shortcomings().await;
+            let at = Instant::now();
+            let _ = tell.send(Some(Found { at, shortcomings }));
         });
-        Self {
-            begun: Instant::now(),
-            found,
-        }
+        Self { found }
     }
 
     fn is_good(&self) -> bool {
-        let is_at_work = self.found.borrow().is_none() && self.found.has_changed().is_ok();
-        is_at_work || self.begun.elapsed() < FRESH
+        match &*self.found.borrow() {
+            Some(found) => found.at.elapsed() < FRESH,
+            // It is at work, unless it broke off.
+            None => self.found.has_changed().is_ok(),
+        }
     }
 }
 
@@ -52,7 +60,10 @@ impl Readiness {
         let mut found = self.last(api);
         let waited = timeout(PATIENCE, found.wait_for(Option::is_some)).await;
         match waited {
-            Ok(Ok(found)) => found.clone().unwrap_or_default(),
+            Ok(Ok(found)) => found
+                .as_ref()
+                .map(|found| found.shortcomings.clone())
+                .unwrap_or_default(),
             Ok(Err(_)) => vec!["the look at what jobs need broke off; the agent's log says more".to_owned()],
             Err(_) => vec![format!(
                 "directories, scripts or records did not answer within {} s; is a disk or a mount gone?",
@@ -62,7 +73,7 @@ impl Readiness {
     }
 
     /// The look at work, or the last, or a new one.
-    fn last(&self, api: &Arc<dyn JobApi>) -> watch::Receiver<Option<Vec<String>>> {
+    fn last(&self, api: &Arc<dyn JobApi>) -> watch::Receiver<Option<Found>> {
         // A look is replaced whole, so a poisoned lock holds a good one.
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
@@ -101,8 +112,10 @@ mod tests {
         }
         assert_eq!(looks.load(Ordering::SeqCst), 1);
         // As if it had been long ago.
-        let long_ago = Instant::now().checked_sub(FRESH).expect("the machine runs for longer");
-        readiness.0.lock().unwrap().as_mut().unwrap().begun = long_ago;
+        let at = Instant::now().checked_sub(FRESH).expect("the machine runs for longer");
+        let shortcomings = Vec::new();
+        let (_, found) = watch::channel(Some(Found { at, shortcomings }));
+        *readiness.0.lock().unwrap() = Some(Look { found });
         assert_eq!(readiness.look(&api).await, ["something"]);
     }
 

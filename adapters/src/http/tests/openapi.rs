@@ -6,9 +6,10 @@ use std::{
 };
 
 use domain::ports::{CancelError, JobStoreError, RemoveError, StartError};
+use futures_util::FutureExt;
 use warp::http::{Method, StatusCode};
 
-use super::*;
+use super::{still::Still, *};
 use crate::http::{
     openapi,
     operation::{Holds, Operation, Takes},
@@ -57,6 +58,20 @@ fn capricious() -> MockJobApi {
     api
 }
 
+/// What a second one is told while the first is at work.
+async fn while_another_looks(operation: &Operation) -> Response<Bytes> {
+    let routes = routes(&context_of(Arc::new(Still::default()), HttpLimits::default()));
+    let ask = || {
+        let request = warp::test::request().method(operation.method.as_str());
+        let request = request.path(&operation.path).header("authorization", authorization());
+        request.body(good_body(JobKind::Backup).to_string()).reply(&routes)
+    };
+    let mut first = Box::pin(ask());
+    assert!(first.as_mut().now_or_never().is_none());
+    tokio::task::yield_now().await;
+    ask().await
+}
+
 /// Everything that may become of calls of this operation.
 async fn answers_of(operation: &Operation) -> Vec<Response<Bytes>> {
     let ids = [
@@ -99,6 +114,9 @@ async fn answers_of(operation: &Operation) -> Vec<Response<Bytes>> {
     if operation.takes.is_body() {
         let long = vec![b' '; HttpLimits::default().body_bytes + 1];
         answers.push(call(capricious(), operation.method.as_str(), &operation.path, long).await);
+    }
+    if operation.takes == Takes::AnyTrigger {
+        answers.push(while_another_looks(operation).await);
     }
     let context = context_with(capricious(), HttpLimits::default());
     let stranger = warp::test::request()
@@ -196,7 +214,7 @@ async fn a_route_that_is_added_is_told() {
         ..routes.operations().next().unwrap().clone()
     };
     routes.add(operation, |_| async { reply::unknown_path() });
-    let document = openapi::document(&routes, &open_rules());
+    let document = openapi::document(&routes, &open_rules(), false);
     assert!(document["paths"]["/new"]["get"].is_object());
 }
 

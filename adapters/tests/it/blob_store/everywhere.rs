@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt};
 use adapters::blob_store::PART_BYTES;
 use domain::{
     artifact::{Expected, ObjectKey},
-    ports::{BlobStore, BlobStoreError, Halt, Tally},
+    ports::{BlobStore, BlobStoreError, Finding, Halt, Tally},
     request::Store,
 };
 
@@ -29,6 +29,34 @@ async fn a_round_trip_keeps_every_bit() {
             assert_same(&back, &bytes, &what);
         }
         assert_eq!(place.leftovers().await, [""; 0], "{}", place.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_before_the_first_job_finds_nothing_wrong_and_leaves_nothing() {
+    for place in Place::all().await {
+        let look = async |object| place.blobs.examine(&place.store, object).await;
+        let bad = |findings: Vec<Finding>| {
+            findings
+                .into_iter()
+                .filter(|finding| !finding.is_good())
+                .collect::<Vec<_>>()
+        };
+        let findings = look(None).await;
+        let made = findings.iter().find(|finding| finding.subject.ends_with(": put"));
+        if let Some(made) = made {
+            assert!(place.stored(made.detail()).await.is_none(), "{}: {made:?}", place.name);
+        } else {
+            assert_eq!(fs::read_dir(&place.objects).unwrap().count(), 0, "{}", place.name);
+        }
+        assert_eq!(place.leftovers().await, [""; 0], "{}", place.name);
+        assert!(!findings.is_empty());
+        assert_eq!(bad(findings), [], "{}", place.name);
+
+        let missing = bad(look(Some(key("a"))).await);
+        assert_eq!(missing.len(), 1, "{}: there is no such object: {missing:?}", place.name);
+        upload(&place.blobs, &place.store, "a", b"artifact").await.unwrap();
+        assert_eq!(bad(look(Some(key("a"))).await), [], "{}", place.name);
     }
 }
 
