@@ -75,6 +75,9 @@ pub use self::{
     trust::CaCertificates,
 };
 
+/// So long a store may take for an answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How patient transfers are, and where files may go.
 #[derive(Debug, Clone)]
 pub struct TransferSettings {
@@ -141,7 +144,7 @@ impl ObjectBlobStore {
         Self {
             limits: Limits {
                 retry: settings.retry_timeout,
-                answer: Duration::from_secs(30),
+                answer: ANSWER_PATIENCE,
                 stall: settings.stall_timeout,
             },
             allowed_file_roots: settings.allowed_file_roots,

@@ -73,7 +73,7 @@ impl S3Connections {
         if store.region.as_deref().is_some_and(|region| !is_region(region)) {
             return Err(Failure::strange("the region is no name of a region"));
         }
-        let credentials = self.credentials(store, limits).await?;
+        let credentials = self.credentials(store).await?;
         let endpoint = bucket_url(store, store.region.as_deref().unwrap_or(region::DEFAULT))?;
         let network = self.network.clone();
         let redaction = match &store.credentials {
@@ -125,13 +125,13 @@ impl S3Connections {
         })
     }
 
-    async fn credentials(&self, store: &S3Store, limits: Limits) -> Result<AwsCredentialProvider, Failure> {
+    async fn credentials(&self, store: &S3Store) -> Result<AwsCredentialProvider, Failure> {
         match &store.credentials {
             S3Credentials::Keys { key, secret, token } => {
                 let credential = credential(key, secret, token.as_ref())?;
                 Ok(Arc::new(StaticCredentialProvider::new(credential)))
             }
-            S3Credentials::Ambient => self.ambient.provider(&store.bucket, limits.answer, &self.network).await,
+            S3Credentials::Ambient => self.ambient.provider(&store.bucket, &self.network).await,
         }
     }
 }

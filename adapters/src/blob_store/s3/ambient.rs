@@ -4,7 +4,7 @@
 //! They are looked for where the tools of AWS look: keys, then a web identity's token, then the
 //! credentials service of a container, then that of the machine.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::secret::Secret;
@@ -16,7 +16,8 @@ use reqwest::Url;
 use tokio::sync::OnceCell;
 
 use crate::blob_store::{
-    connector::Connector, failure::Failure, fault::Fault, local::blocking, network::Network, redaction::Redaction,
+    ANSWER_PATIENCE, connector::Connector, failure::Failure, fault::Fault, local::blocking, network::Network,
+    redaction::Redaction,
 };
 
 /// The variables by which they are found.
@@ -70,12 +71,7 @@ impl Ambient {
 
     /// The credentials for a bucket. A request that was accepted may be older than what the operator
     /// allows now, so that is looked at again.
-    pub(super) async fn provider(
-        &self,
-        bucket: &str,
-        answer_timeout: Duration,
-        network: &Network,
-    ) -> Result<AwsCredentialProvider, Failure> {
+    pub(super) async fn provider(&self, bucket: &str, network: &Network) -> Result<AwsCredentialProvider, Failure> {
         let refused = |why: &str| Failure::denied(format!("the agent's own credentials are not used here: {why}"));
         let allowed = self
             .allowed
@@ -88,7 +84,7 @@ impl Ambient {
         }
         let made = self
             .provider
-            .get_or_try_init(|| allowed.make(answer_timeout, network.without_limits(), self.secrets.clone()))
+            .get_or_try_init(|| allowed.make(network.without_limits(), self.secrets.clone()))
             .await?;
         Ok(Arc::clone(made))
     }
@@ -107,18 +103,14 @@ impl AmbientCredentials {
         names.iter().filter_map(|name| self.of(name)).map(Secret::new).collect()
     }
 
-    async fn make(
-        &self,
-        answer_timeout: Duration,
-        network: Network,
-        secrets: Redaction,
-    ) -> Result<AwsCredentialProvider, Failure> {
+    async fn make(&self, network: Network, secrets: Redaction) -> Result<AwsCredentialProvider, Failure> {
         let source = self.source();
         let source = Url::parse(&source)
             .map_err(|error| Failure::denied(format!("no address for the agent's own credentials: {error}")))?;
+        // For all that come after, so with the time that transfers have, whoever asks first.
         let connector = {
             let secrets = secrets.clone();
-            blocking(move || Connector::new(&source, answer_timeout, &network, secrets)).await?
+            blocking(move || Connector::new(&source, ANSWER_PATIENCE, &network, secrets)).await?
         };
         let mut builder = AmazonS3Builder::new()
             // No request goes there: only the credentials are wanted of it.
@@ -271,7 +263,7 @@ mod tests {
         ] {
             let network = Network::default();
             let ambient = Ambient::new(allowed);
-            let provider = ambient.provider(bucket, Duration::from_secs(1), &network).await;
+            let provider = ambient.provider(bucket, &network).await;
             match provider {
                 Ok(_) => assert_eq!(refusal, "", "{bucket}"),
                 Err(failure) => assert!(

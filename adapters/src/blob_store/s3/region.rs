@@ -56,13 +56,17 @@ impl Regions {
         if let Some(region) = self.known(url) {
             return region;
         }
-        let found = timeout(LONGEST.min(answer_timeout), ask(connector, url, credential)).await;
-        // A store that does not tell is not asked again either.
+        let patience = LONGEST.min(answer_timeout);
+        let found = timeout(patience, ask(connector, url, credential)).await;
+        // A store that does not tell is not asked again either, but for one that was given little time.
+        let is_known = found.is_ok() || patience == LONGEST;
         let region = found.ok().flatten().unwrap_or_else(|| {
             tracing::debug!(default = DEFAULT, "the store did not tell the bucket's region");
             DEFAULT.to_owned()
         });
-        self.map().insert(url.clone(), (Instant::now(), region.clone()));
+        if is_known {
+            self.map().insert(url.clone(), (Instant::now(), region.clone()));
+        }
         region
     }
 
