@@ -198,13 +198,14 @@ fn reason(error: &reqwest::Error) -> String {
 
 fn address(text: &str) -> Result<Url, Trouble> {
     let fault = |problem: &str| Trouble::Usage(format!("--url, or {URL_VARIABLE}: {problem}"));
-    // Not shown before it is known that it holds no password.
-    let url = Url::parse(text).map_err(|error| fault(&format!("must be like https://db.example.org:8000: {error}")))?;
-    if !url.username().is_empty() || url.password().is_some() {
+    // What is shown below, and later, must hold no password. Where the scheme is forgotten, or there twice, a URL has
+    // other parts than its author thinks, but the @ is in it all the same.
+    if text.contains('@') {
         return Err(fault(
-            "must hold no user and password: others can read arguments; see --credentials",
+            "must hold no user and password, so no @: others can read arguments; see --credentials",
         ));
     }
+    let url = Url::parse(text).map_err(|error| fault(&format!("must be like https://db.example.org:8000: {error}")))?;
     let is_plain = url.query().is_none() && url.fragment().is_none() && url.has_host();
     if !matches!(url.scheme(), "http" | "https") || !is_plain {
         return Err(fault(&format!(
@@ -293,6 +294,11 @@ mod tests {
             "ftp://db.example.org",
             "https://admin:sesame@db.example.org",
             "https://admin@db.example.org",
+            // Without a scheme the user takes its place, ...
+            "admin:sesame@127.0.0.1:8000",
+            "admin:sesame@db.example.org",
+            // ... and with two of them the password is a part of the path.
+            "https://https://admin:sesame@db.example.org",
             "https://db.example.org/?a=b",
             "https://db.example.org/#a",
             "unix:/run/agent",

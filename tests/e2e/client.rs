@@ -69,6 +69,7 @@ fn a_faulty_call_is_2_and_says_what_to_mend() {
     let agent = Agent::start(|_| {});
     let (url, objects) = (url(&agent), objects(&agent));
     let with_password = format!("http://{USER}:sesame@{}", agent.address());
+    let without_scheme = with_password.trim_start_matches("http://");
     let no_json = agent.place.write("no-json", "{\"id\": sesame").display().to_string();
     let faulty = agent
         .place
@@ -88,6 +89,11 @@ fn a_faulty_call_is_2_and_says_what_to_mend() {
         (plain(by_url(&["db.example:8000"])), &[], "https://db.example.org:8000"),
         (
             plain([&complete[..], &["--url", &with_password]].concat()),
+            &[],
+            "must hold no user and password",
+        ),
+        (
+            plain([&complete[..], &["--url", without_scheme]].concat()),
             &[],
             "must hold no user and password",
         ),
