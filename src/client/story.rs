@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     demo::{
-        job::{JobType, Snapshot},
+        job::JobType,
         progress::{Line, Progress},
         show::{Mark, duration, size},
     },
@@ -43,7 +43,7 @@ impl Story {
     /// Tells what is over, and what is at work.
     pub(super) fn tell(&mut self, polled: &Polled, out: &Out) {
         for line in self.progress.advance(&polled.snapshot) {
-            out.line(&phase(&line, &polled.snapshot));
+            out.line(&phase(&line));
         }
         if polled.snapshot.is_finished() {
             out.clear();
@@ -68,16 +68,13 @@ impl Story {
 }
 
 /// A phase that is over, with how long it took where the agent tells that.
-fn phase(line: &Line, snapshot: &Snapshot) -> String {
+fn phase(line: &Line) -> String {
     let mark = match line.mark {
         Mark::Good => "✓",
         Mark::Bad => "✗",
         Mark::Unknown => "·",
     };
-    let phases = snapshot.body().get("phases").and_then(Value::as_array);
-    let told = phases.and_then(|phases| phases.iter().find(|phase| phase["name"] == line.name.as_str()));
-    let millis = told.and_then(|phase| phase["duration_ms"].as_u64());
-    let time = millis.map_or_else(String::new, |millis| duration(Duration::from_millis(millis)));
+    let time = line.took.map_or_else(String::new, duration);
     format!("  {mark} {:<NAME_WIDTH$}  {time:>9}  {}", line.name, line.note)
         .trim_end()
         .to_owned()

@@ -1,5 +1,7 @@
 //! What can be seen of a job over HTTP.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 /// A type of job, as clients know it.
@@ -110,10 +112,50 @@ impl Snapshot {
         })
     }
 
+    /// How the phases go, in the order in which they run; none if the agent is older than that.
+    pub(crate) fn pieces(&self) -> Option<Vec<Piece<'_>>> {
+        let phases = self
+            .body
+            .get("phases")?
+            .as_array()
+            .filter(|phases| !phases.is_empty())?;
+        phases.iter().map(Piece::of).collect()
+    }
+
+    /// Whether the scripts move the bytes, and not the agent.
+    pub(crate) fn skips_storage(&self) -> bool {
+        self.body.get("skip_storage").and_then(Value::as_bool) == Some(true)
+    }
+
     /// What a phase's script wrote to one of its two streams, `log` or `errorlog`.
     pub(crate) fn output(&self, phase: &str, stream: &str) -> &str {
         let member = format!("{}_{stream}", phase.replace('-', "_"));
         self.body.get(member).and_then(Value::as_str).unwrap_or_default().trim()
+    }
+}
+
+/// A phase, or one of the two pieces in which it comes where its transfer is not next to its script.
+#[derive(Debug)]
+pub(crate) struct Piece<'a> {
+    /// The phase.
+    pub(crate) phase: &'a str,
+    /// `waiting`, `running`, `succeeded`, `failed` or `skipped`.
+    pub(crate) status: &'a str,
+    /// None if it has not begun.
+    pub(crate) took: Option<Duration>,
+}
+
+impl<'a> Piece<'a> {
+    fn of(entry: &'a Value) -> Option<Self> {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str);
+        Some(Self {
+            phase: text("name")?,
+            status: text("status")?,
+            took: entry
+                .get("duration_ms")
+                .and_then(Value::as_u64)
+                .map(Duration::from_millis),
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a person is told of a job, line by line.
 
+use std::time::Duration;
+
 use super::{
-    job::{Failed, JobType, Snapshot, without_name},
+    job::{Failed, JobType, Piece, Snapshot, without_name},
     show::{Mark, size},
 };
 
@@ -10,6 +12,8 @@ use super::{
 pub(crate) struct Line {
     pub(crate) mark: Mark,
     pub(crate) name: String,
+    /// None if nobody tells.
+    pub(crate) took: Option<Duration>,
     pub(crate) note: String,
 }
 
@@ -18,6 +22,14 @@ pub(crate) struct Line {
 pub(crate) struct Progress {
     phases: &'static [&'static str],
     told: usize,
+}
+
+/// What there is of a phase in one place of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Whole,
+    Script,
+    Transfer,
 }
 
 impl Progress {
@@ -31,6 +43,34 @@ impl Progress {
 
     /// What is over as of this snapshot and was not told yet.
     pub(crate) fn advance(&mut self, snapshot: &Snapshot) -> Vec<Line> {
+        match snapshot.pieces() {
+            Some(pieces) => self.read(&pieces, snapshot),
+            None => self.guess(snapshot),
+        }
+    }
+
+    /// What the agent says. The order is the plan's, which is not the same for all jobs.
+    fn read(&mut self, pieces: &[Piece<'_>], snapshot: &Snapshot) -> Vec<Line> {
+        let mut lines = Vec::new();
+        while let Some(piece) = pieces.get(self.told) {
+            let mark = match piece.status {
+                "succeeded" => Mark::Good,
+                "failed" => Mark::Bad,
+                "skipped" => Mark::Unknown,
+                // There is nothing to come any more.
+                _ if snapshot.is_finished() => Mark::Unknown,
+                _ => break,
+            };
+            let share = share(pieces, self.told);
+            let left_out = "left out";
+            lines.extend(told(mark, piece.phase, share, piece.took, left_out, snapshot));
+            self.told += 1;
+        }
+        lines
+    }
+
+    /// What can be told of an agent that says no more than which phase is at work.
+    fn guess(&mut self, snapshot: &Snapshot) -> Vec<Line> {
         let over = if snapshot.is_finished() {
             self.phases.len()
         } else {
@@ -41,23 +81,9 @@ impl Progress {
         };
         let mut lines = Vec::new();
         while self.told < over {
-            let phase = self.phases[self.told];
-            let mark = self.mark(self.told, snapshot);
-            // The agent downloads before the script of the phase runs, and uploads after it.
-            if mark == Mark::Good && phase == "restore" {
-                lines.push(transfer("download", "complete".to_owned()));
-            }
-            lines.push(Line {
-                mark,
-                name: phase.to_owned(),
-                note: note(mark, phase, snapshot),
-            });
-            if mark == Mark::Good && phase == "backup" {
-                lines.push(transfer(
-                    "upload",
-                    format!("{}, {}", snapshot.filename, size(snapshot.size_bytes)),
-                ));
-            }
+            let (mark, phase) = (self.mark(self.told, snapshot), self.phases[self.told]);
+            let unknown = "left out, or nothing to say";
+            lines.extend(told(mark, phase, Share::Whole, None, unknown, snapshot));
             self.told += 1;
         }
         lines
@@ -84,20 +110,80 @@ impl Progress {
     }
 }
 
-fn transfer(name: &str, note: String) -> Line {
-    Line {
-        mark: Mark::Good,
+/// A phase comes in two pieces where the lock is released before the upload, or taken after the download.
+fn share(pieces: &[Piece<'_>], index: usize) -> Share {
+    let phase = pieces[index].phase;
+    let is_there = |others: &[Piece<'_>]| others.iter().any(|other| other.phase == phase);
+    let (is_second, is_first) = (is_there(&pieces[..index]), is_there(&pieces[index + 1..]));
+    match phase {
+        "backup" if is_second => Share::Transfer,
+        "restore" if is_first => Share::Transfer,
+        _ if is_first || is_second => Share::Script,
+        _ => Share::Whole,
+    }
+}
+
+/// The lines of a phase, or of a piece of it. Where the agent transfers, that has a line of its own.
+fn told(
+    mark: Mark,
+    phase: &str,
+    share: Share,
+    took: Option<Duration>,
+    unknown: &str,
+    snapshot: &Snapshot,
+) -> Vec<Line> {
+    if share == Share::Transfer {
+        let transfer = if phase == "backup" { "upload" } else { "download" };
+        let note = match mark {
+            Mark::Good => transferred(phase, snapshot),
+            Mark::Bad | Mark::Unknown => {
+                let note = note(mark, phase, unknown, snapshot);
+                // The name says that already.
+                if note == format!("({transfer})") {
+                    String::new()
+                } else {
+                    note
+                }
+            }
+        };
+        let name = format!("{phase} ({transfer})");
+        return vec![Line { mark, name, took, note }];
+    }
+    let script = Line {
+        mark,
+        name: phase.to_owned(),
+        took,
+        note: note(mark, phase, unknown, snapshot),
+    };
+    let has_transfer = mark == Mark::Good && share == Share::Whole && !snapshot.skips_storage();
+    let transfer = |name: &str| Line {
+        mark,
         name: format!("  {name}"),
-        note,
+        took: None,
+        note: transferred(phase, snapshot),
+    };
+    // The agent downloads before the script of the phase runs, and uploads after it.
+    match phase {
+        "restore" if has_transfer => vec![transfer("download"), script],
+        "backup" if has_transfer => vec![script, transfer("upload")],
+        _ => vec![script],
+    }
+}
+
+fn transferred(phase: &str, snapshot: &Snapshot) -> String {
+    if phase == "backup" {
+        format!("{}, {}", snapshot.filename, size(snapshot.size_bytes))
+    } else {
+        "complete".to_owned()
     }
 }
 
 /// The last thing that the script said, or why it came to nothing.
-fn note(mark: Mark, phase: &str, snapshot: &Snapshot) -> String {
+fn note(mark: Mark, phase: &str, unknown: &str, snapshot: &Snapshot) -> String {
     let last = |stream| snapshot.output(phase, stream).lines().last();
     let note = match mark {
         Mark::Good => last("log").unwrap_or_default(),
-        Mark::Unknown => "left out, or nothing to say",
+        Mark::Unknown => unknown,
         Mark::Bad => match snapshot.failure(phase) {
             // The script failed, and knows best why.
             Some(Failed::Script(how)) => last("errorlog").unwrap_or(how),
@@ -185,5 +271,39 @@ mod tests {
             let first_bad = lines.iter().find(|line| line.mark == Bad);
             assert_eq!(first_bad.map_or("", |line| &line.note), why, "{error_message}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_tells_of_phases_is_believed_and_not_guessed_at() {
+        let phases = |statuses: [&str; 5]| -> Value {
+            let entries = BACKUP.phases.iter().zip(statuses);
+            entries
+                .map(|(name, status)| json!({"name": name, "status": status, "duration_ms": 7}))
+                .collect()
+        };
+        let mut progress = Progress::of(&BACKUP);
+        // The state is behind: what is waiting is not over.
+        let waiting = snapshot(json!({ "status": "RUNNING", "state": "post-backup-unlock",
+            "phases": phases(["succeeded", "waiting", "waiting", "waiting", "waiting"]) }));
+        let lines = progress.advance(&waiting);
+        assert_eq!(names(&lines), [(Mark::Good, "pre-backup-lock")]);
+        assert_eq!(lines[0].took, Some(Duration::from_millis(7)));
+        assert_eq!(progress.advance(&waiting), [], "nothing is told twice");
+        let ended = snapshot(
+            json!({ "status": "FAILED", "state": "finished", "pre_backup_check_log": "all is well",
+            "phases": phases(["succeeded", "failed", "skipped", "succeeded", "a new word"]) }),
+        );
+        let marks: Vec<Mark> = progress.advance(&ended).iter().map(|line| line.mark).collect();
+        assert_eq!(marks, [Mark::Bad, Mark::Unknown, Mark::Good, Mark::Unknown]);
+    }
+
+    #[test]
+    fn what_scripts_move_is_no_upload() {
+        let ended = snapshot(json!({ "status": "SUCCEEDED", "state": "finished", "skip_storage": true }));
+        let lines = Progress::of(&BACKUP).advance(&ended);
+        assert_eq!(
+            names(&lines),
+            BACKUP.phases.iter().map(|name| (Mark::Good, *name)).collect::<Vec<_>>()
+        );
     }
 }

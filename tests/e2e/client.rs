@@ -1,6 +1,7 @@
 //! The client for people: what it asks for, what it says, and its exit codes.
 
 mod fake;
+mod phases;
 mod running;
 mod waiting;
 
