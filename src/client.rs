@@ -169,11 +169,15 @@ async fn try_cancel(options: &CancelOptions) -> Result<ExitCode, Trouble> {
         return Err(answer.refusal(&agent));
     };
     if polled.snapshot.is_finished() {
-        out.line(&format!(
-            "{job}: its unlock is tried no more; the service may be locked"
-        ));
+        // It waited, and locked nothing; or it had ended, and owed its unlock until now.
+        let is_locked = story::may_be_locked(&polled);
+        out.line(&if is_locked {
+            format!("{job}: its unlock is tried no more; the service may be locked")
+        } else {
+            format!("{job} is cancelled")
+        });
         out.json(&polled.text);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code(!is_locked));
     }
     out.line(&format!("{job} is being ended; cleanup and unlock run"));
     if options.no_wait {

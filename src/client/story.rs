@@ -85,11 +85,17 @@ pub(super) fn succeeded(polled: &Polled) -> bool {
     polled.snapshot.status == "SUCCEEDED"
 }
 
-/// Whether the job ended because it was told to, and with its lock released.
+/// Whether the job ended because it was told to, and left no lock behind.
 pub(super) fn was_cancelled(polled: &Polled) -> bool {
-    let member = |name: &str| polled.snapshot.body().get(name);
-    member("outcome").and_then(Value::as_str) == Some("cancelled")
-        && member("lock_released").and_then(Value::as_bool) != Some(false)
+    let outcome = polled.snapshot.body().get("outcome").and_then(Value::as_str);
+    outcome == Some("cancelled") && !may_be_locked(polled)
+}
+
+/// Whether the job took a lock, or may have, and did not release it. Of a job that locked nothing there is nothing to
+/// tell.
+pub(super) fn may_be_locked(polled: &Polled) -> bool {
+    let lock_released = polled.snapshot.body().get("lock_released");
+    lock_released.and_then(Value::as_bool) == Some(false)
 }
 
 /// Shows the job as it is now, and its body if that is wanted.

@@ -105,9 +105,27 @@ fn problems_of_the_agent_are_told_and_are_1() {
     assert_code(&call(&agent, &["status"]), 1, "PROBLEM: ");
     assert_code(
         &call(&agent, &["cancel", "backup", "job"]),
-        0,
+        1,
         "its unlock is tried no more",
     );
+}
+
+#[test]
+fn a_job_that_is_cancelled_in_the_queue_has_locked_nothing() {
+    let agent = Agent::start(|_| {});
+    let objects = objects(&agent);
+    agent.place.hold(Kind::Backup, "first", "backup");
+    let first = [&options("first", &objects)[..], &["--no-wait"]].concat();
+    assert_code(&call(&agent, &first), 0, "backup first is accepted");
+    agent.place.wait_held(Kind::Backup, "first", "backup");
+    let second = ["--id", "second", "--host", "db.example", "--database", "first"];
+    let store = ["--type", "file", "--path", &objects, "--no-wait"];
+    let output = call(&agent, &[&["backup"][..], &second, &store].concat());
+    assert_code(&output, 0, "backup second is accepted");
+    let output = call(&agent, &["cancel", "backup", "second"]);
+    assert_code(&output, 0, "backup second is cancelled");
+    assert!(!said(&output).contains("lock"), "{}", said(&output));
+    agent.place.release(Kind::Backup, "first", "backup");
 }
 
 #[test]
