@@ -25,8 +25,9 @@ use reqwest::{Method, StatusCode};
 
 use self::{
     agent::{Agent, Answer},
+    request::Request,
     trouble::Trouble,
-    watch::{JobName, Polled},
+    watch::{Interruption, JobName, Polled},
 };
 pub(crate) use self::{
     jobs::jobs,
@@ -67,36 +68,55 @@ fn told(result: Result<ExitCode, Trouble>) -> ExitCode {
 
 async fn trigger(job_type: &'static JobType, options: &TriggerOptions) -> Result<ExitCode, Trouble> {
     // All that can be wrong on this side, before anybody is asked.
-    let body = request::body(job_type, &options.request, &variable)?;
+    let request = Request::of(job_type, &options.request, &variable)?;
     let agent = Agent::of(&options.agent, &variable)?;
     let out = Out::new(options.look.json);
     let method = Method::from_bytes(job_type.method.as_bytes()).map_err(|error| Trouble::Usage(error.to_string()))?;
-    let answer = agent
-        .call(method, job_type.path, Some(&body))
-        .await
-        .map_err(|silence| {
+    let mut interruption = Interruption::expected()?;
+    let asked = request.id.map(|id| JobName { job_type, id });
+    let doubt = || doubt(asked.as_ref(), &agent);
+    let call = async {
+        let answer = agent.call(method, job_type.path, Some(&request.body)).await;
+        answer.map_err(|silence| {
             let doubt = if silence.may_have_arrived {
-                "; it is not known whether the job was accepted: look with status before you ask again"
+                format!("; {}", doubt())
             } else {
-                ""
+                String::new()
             };
             Trouble::Unreachable(format!("{silence}{doubt}"))
-        })?;
+        })
+    };
+    let answer = interruption.or(call, doubt).await?;
     if answer.status != StatusCode::CREATED {
-        return Err(answer.refusal(&agent));
+        let refusal = answer.refusal(&agent);
+        return Err(match refusal {
+            // Who did not get an answer for us may have got through to the agent.
+            Trouble::Unreachable(text) => Trouble::Unreachable(format!("{text}; {}", doubt())),
+            Trouble::Usage(_) | Trouble::Refused(_) | Trouble::Interrupted(..) => refusal,
+        });
     }
     let job = accepted(job_type, &answer)?;
     out.line(&format!("{job} is accepted"));
     if options.no_wait {
         if options.look.json {
-            let polled = watch::once(&agent, &job, options.look.patience).await?;
+            let polled = watch::once(&agent, &job, options.look.patience);
+            let polled = interruption.or(polled, || goes_on(&job, &agent)).await?;
             out.json(&polled.text);
         } else {
             out.line(&agent.look_again(&job));
         }
         return Ok(ExitCode::SUCCESS);
     }
-    wait(&agent, &job, &out, options.look.patience, story::succeeded).await
+    let patience = options.look.patience;
+    wait(&agent, &job, &out, patience, story::succeeded, &mut interruption).await
+}
+
+/// Nobody said whether the job was accepted, and it may have to be looked for.
+fn doubt(asked: Option<&JobName>, agent: &Agent) -> String {
+    match asked {
+        Some(job) => format!("it is not known whether {job} was accepted\n{}", agent.look_again(job)),
+        None => "it is not known whether the job was accepted: look with status before you ask again".to_owned(),
+    }
 }
 
 /// The job that the agent's answer names.
@@ -128,7 +148,9 @@ async fn try_status(options: &StatusOptions) -> Result<ExitCode, Trouble> {
         return of_agent(&agent, &out).await;
     };
     if options.wait {
-        return wait(&agent, &job, &out, options.look.patience, story::succeeded).await;
+        let mut interruption = Interruption::expected()?;
+        let patience = options.look.patience;
+        return wait(&agent, &job, &out, patience, story::succeeded, &mut interruption).await;
     }
     let polled = watch::once(&agent, &job, Duration::ZERO).await?;
     story::show(&job, &polled, &out);
@@ -184,7 +206,9 @@ async fn try_cancel(options: &CancelOptions) -> Result<ExitCode, Trouble> {
         out.json(&polled.text);
         return Ok(ExitCode::SUCCESS);
     }
-    wait(&agent, &job, &out, options.look.patience, story::was_cancelled).await
+    let mut interruption = Interruption::expected()?;
+    let patience = options.look.patience;
+    wait(&agent, &job, &out, patience, story::was_cancelled, &mut interruption).await
 }
 
 /// Waits for the end of the job, or for a signal, which the job does not mind.
@@ -194,18 +218,17 @@ async fn wait(
     out: &Out,
     patience: Duration,
     is_good: fn(&Polled) -> bool,
+    interruption: &mut Interruption,
 ) -> Result<ExitCode, Trouble> {
-    let polled = tokio::select! {
-        polled = watch::to_the_end(agent, job, out, patience) => polled?,
-        signal = watch::interruption() => {
-            let signal = signal?;
-            out.clear();
-            out::complain(&format!("interrupted; {job} goes on\n{}", agent.look_again(job)));
-            return Ok(ExitCode::from(signal));
-        }
-    };
+    let end = watch::to_the_end(agent, job, out, patience);
+    let polled = interruption.or(end, || goes_on(job, agent)).await;
+    let polled = polled.inspect_err(|_| out.clear())?;
     story::show(job, &polled, out);
     Ok(code(is_good(&polled)))
+}
+
+fn goes_on(job: &JobName, agent: &Agent) -> String {
+    format!("{job} goes on\n{}", agent.look_again(job))
 }
 
 fn code(is_good: bool) -> ExitCode {

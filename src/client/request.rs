@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use domain::secret::Secret;
+use domain::{job::JobId, secret::Secret};
 use serde_json::{Map, Value, json, value::RawValue};
 use uuid::Uuid;
 
@@ -31,16 +31,35 @@ const SECRET_MEMBERS: [(&str, &str); 7] = [
     ("serviceaccountkey", "GOOGLE_APPLICATION_CREDENTIALS"),
 ];
 
-/// The body to send.
-///
-/// # Errors
-///
-/// If the file cannot be used, or the options do not go together.
-pub(super) fn body(job_type: &JobType, options: &RequestOptions, variable: Look<'_>) -> Result<String, Trouble> {
-    let id = options.id.as_deref();
-    match &options.request {
-        Some(file) => with_id(&text_of(file)?, id),
-        None => Ok(of_options(job_type, options, variable)?.to_string()),
+/// What is sent.
+#[derive(Debug, PartialEq)]
+pub(super) struct Request {
+    /// As the body has it; none if it has none that a job can have, which is for the agent to say.
+    pub(super) id: Option<JobId>,
+    pub(super) body: String,
+}
+
+impl Request {
+    fn new(id: Option<&str>, body: String) -> Self {
+        let id = id.and_then(|id| JobId::parse(id).ok());
+        Self { id, body }
+    }
+
+    /// That of the options, or of the file that they name.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be used, or the options do not go together.
+    pub(super) fn of(job_type: &JobType, options: &RequestOptions, variable: Look<'_>) -> Result<Self, Trouble> {
+        let id = options.id.as_deref();
+        match &options.request {
+            Some(file) => with_id(&text_of(file)?, id),
+            None => {
+                let id = id.map_or_else(made_up_id, str::to_owned);
+                let body = of_options(job_type, &id, options, variable)?;
+                Ok(Self::new(Some(&id), body.to_string()))
+            }
+        }
     }
 }
 
@@ -83,18 +102,24 @@ fn members(text: &str) -> serde_json::Result<BTreeMap<String, &RawValue>> {
 }
 
 /// The same text with an id, if it has none. Nothing else of it changes, as numbers would.
-fn with_id(text: &str, id: Option<&str>) -> Result<String, Trouble> {
+fn with_id(text: &str, id: Option<&str>) -> Result<Request, Trouble> {
     let members = members(text).unwrap_or_default();
-    let has_id = members.keys().any(|name| name.eq_ignore_ascii_case("id"));
-    match (has_id, id) {
-        (true, None) => Ok(text.to_owned()),
-        (true, Some(_)) => Err(Trouble::Usage(
+    let mut ids = members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("id"));
+    match (ids.next(), id) {
+        (Some((_, own)), None) => {
+            // Which of several counts is for the agent to say.
+            let own = ids.next().is_none().then(|| serde_json::from_str(own.get()).ok());
+            let own: Option<String> = own.flatten();
+            Ok(Request::new(own.as_deref(), text.to_owned()))
+        }
+        (Some(_), Some(_)) => Err(Trouble::Usage(
             "--id: the request names an id already; leave one of the two out".to_owned(),
         )),
-        (false, _) => {
-            let id = Value::String(id.map_or_else(made_up_id, str::to_owned));
+        (None, _) => {
+            let id = id.map_or_else(made_up_id, str::to_owned);
             let comma = if members.is_empty() { "" } else { "," };
-            Ok(text.replacen('{', &format!("{{\"id\":{id}{comma}"), 1))
+            let member = format!("{{\"id\":{}{comma}", Value::from(id.as_str()));
+            Ok(Request::new(Some(&id), text.replacen('{', &member, 1)))
         }
     }
 }
@@ -103,7 +128,7 @@ fn made_up_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-fn of_options(job_type: &JobType, options: &RequestOptions, variable: Look<'_>) -> Result<Value, Trouble> {
+fn of_options(job_type: &JobType, id: &str, options: &RequestOptions, variable: Look<'_>) -> Result<Value, Trouble> {
     let mut service = Map::new();
     put(&mut service, "host", options.host.clone());
     put(&mut service, "user", options.user.clone());
@@ -114,8 +139,7 @@ fn of_options(job_type: &JobType, options: &RequestOptions, variable: Look<'_>) 
         service.insert("parameters".to_owned(), Value::Array(parameters));
     }
     let mut request = Map::new();
-    let id = options.id.clone().unwrap_or_else(made_up_id);
-    request.insert("id".to_owned(), Value::String(id));
+    request.insert("id".to_owned(), Value::from(id));
     if options.compression {
         request.insert("compression".to_owned(), Value::Bool(true));
     }
@@ -231,8 +255,11 @@ mod tests {
             let found = variables.iter().find(|(of, _)| *of == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        let text = body(job_type, options, &variable).map_err(|trouble| trouble.to_string())?;
-        Ok(serde_json::from_str(&text).expect("JSON"))
+        let request = Request::of(job_type, options, &variable).map_err(|trouble| trouble.to_string())?;
+        let body: Value = serde_json::from_str(&request.body).expect("JSON");
+        let id = request.id.as_ref().map(JobId::as_str);
+        assert_eq!(id, body["id"].as_str(), "the id is known");
+        Ok(body)
     }
 
     #[test]
@@ -292,14 +319,26 @@ mod tests {
 
     #[test]
     fn a_request_of_a_file_is_sent_as_it_is_but_for_an_id_that_is_missing() {
+        let body = |text: &str, id| with_id(text, id).expect("it is sent").body;
         let text = r#" {"Id": "a", "n": 1.50e400, "n": 123456789012345678901234567890}"#;
-        assert_eq!(with_id(text, None).expect("it is sent"), text);
+        assert_eq!(body(text, None), text);
         assert!(with_id(text, Some("b")).is_err());
-        assert_eq!(
-            with_id(r#" {"n": 1.50}"#, Some("b")).expect("it is sent"),
-            r#" {"id":"b","n": 1.50}"#
-        );
-        assert_eq!(with_id("{}", Some("b")).expect("it is sent"), r#"{"id":"b"}"#);
-        assert!(with_id("{}", None).expect("it is sent").len() > 36);
+        assert_eq!(body(r#" {"n": 1.50}"#, Some("b")), r#" {"id":"b","n": 1.50}"#);
+        assert_eq!(body("{}", Some("b")), r#"{"id":"b"}"#);
+        assert!(body("{}", None).len() > 36);
+    }
+
+    #[test]
+    fn the_id_of_a_file_is_known_as_far_as_there_is_one() {
+        for (text, expected) in [
+            (r#"{"id": "a"}"#, Some("a")),
+            (r#"{"ID": "\u0061"}"#, Some("a")),
+            (r#"{"id": "a", "Id": "b"}"#, None),
+            (r#"{"id": 1}"#, None),
+            (r#"{"id": "a/b"}"#, None),
+        ] {
+            let request = with_id(text, None).expect("it is sent");
+            assert_eq!(request.id.as_ref().map(JobId::as_str), expected, "{text}");
+        }
     }
 }

@@ -13,6 +13,8 @@ pub(super) enum Trouble {
     Refused(String),
     /// There was no answer of an agent.
     Unreachable(String),
+    /// Somebody had enough; with the exit code for that.
+    Interrupted(u8, String),
 }
 
 impl Trouble {
@@ -22,6 +24,7 @@ impl Trouble {
             Self::Refused(_) => 1,
             Self::Usage(_) => crate::USAGE,
             Self::Unreachable(_) => 3,
+            Self::Interrupted(code, _) => *code,
         }
     }
 }
@@ -29,7 +32,9 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Refused(text) | Self::Unreachable(text) => f.write_str(text),
+            Self::Usage(text) | Self::Refused(text) | Self::Unreachable(text) | Self::Interrupted(_, text) => {
+                f.write_str(text)
+            }
         }
     }
 }

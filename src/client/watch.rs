@@ -8,7 +8,7 @@ use std::{
 
 use domain::job::JobId;
 use reqwest::{Method, StatusCode};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{agent::Agent, story::Story, trouble::Trouble};
 use crate::{
@@ -119,10 +119,7 @@ pub(super) async fn to_the_end(agent: &Agent, job: &JobName, out: &Out, patience
                 }
                 silence.bear(&why, agent, job)?;
             }
-            Look::Hopeless(trouble) => {
-                out.clear();
-                return Err(trouble);
-            }
+            Look::Hopeless(trouble) => return Err(trouble),
         }
         tokio::time::sleep(if began.elapsed() < IS_YOUNG { SHORT_PAUSE } else { PAUSE }).await;
     }
@@ -188,13 +185,36 @@ impl Silence {
     }
 }
 
-/// Waits for somebody to have enough; the exit code for that.
-pub(super) async fn interruption() -> Result<u8, Trouble> {
-    let catch = |kind| signal(kind).map_err(|error| Trouble::Refused(format!("signals cannot be received: {error}")));
-    let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
-    // As a shell tells of who was ended by a signal.
-    Ok(tokio::select! {
-        _ = interrupt.recv() => 128 + 2,
-        _ = terminate.recv() => 128 + 15,
-    })
+/// Somebody may have enough. Until then no signal is missed, also between two pieces of work.
+#[derive(Debug)]
+pub(super) struct Interruption {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interruption {
+    /// From now on signals end nothing by themselves: all that takes long has to be waited for with [`Self::or`].
+    pub(super) fn expected() -> Result<Self, Trouble> {
+        let catch =
+            |kind| signal(kind).map_err(|error| Trouble::Refused(format!("signals cannot be received: {error}")));
+        Ok(Self {
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+        })
+    }
+
+    /// What comes of the work, or what is to be said when somebody has enough of it.
+    pub(super) async fn or<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Trouble>>,
+        words: impl FnOnce() -> String,
+    ) -> Result<T, Trouble> {
+        // As a shell tells of who was ended by a signal.
+        let code = tokio::select! {
+            result = work => return result,
+            _ = self.interrupt.recv() => 128 + 2,
+            _ = self.terminate.recv() => 128 + 15,
+        };
+        Err(Trouble::Interrupted(code, format!("interrupted; {}", words())))
+    }
 }

@@ -3,6 +3,7 @@
 mod fake;
 mod phases;
 mod running;
+mod unanswered;
 mod waiting;
 
 use std::{

@@ -2,6 +2,7 @@
 
 use std::{
     io::Read,
+    path::Path,
     process::{Child, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -20,9 +21,13 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn start(agent: &Agent, arguments: &[&str]) -> Self {
-        let url = url(agent);
-        let arguments = [arguments, &["--url", &url]].concat();
-        let mut process = agent_command(&arguments, &environment(), agent.place.root())
+        Self::start_at(&url(agent), agent.place.root(), arguments)
+    }
+
+    /// Of an agent that is none of the harness.
+    pub(super) fn start_at(url: &str, directory: &Path, arguments: &[&str]) -> Self {
+        let arguments = [arguments, &["--url", url]].concat();
+        let mut process = agent_command(&arguments, &environment(), directory)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
