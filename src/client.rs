@@ -88,7 +88,11 @@ async fn trigger(job_type: &'static JobType, options: &TriggerOptions) -> Result
     };
     let answer = interruption.or(call, doubt).await?;
     if answer.status != StatusCode::CREATED {
-        let refusal = answer.refusal(&agent);
+        let taken = |polled: &Polled| {
+            let id = asked.as_ref().map_or_else(String::new, |job| format!(" {}", job.id));
+            format!("the id{id} is taken, by a job that {}", story::state(polled))
+        };
+        let refusal = answer.conflict(taken).unwrap_or_else(|| answer.refusal(&agent));
         return Err(match refusal {
             // Who did not get an answer for us may have got through to the agent.
             Trouble::Unreachable(text) => Trouble::Unreachable(format!("{text}; {}", doubt())),
@@ -188,7 +192,8 @@ async fn try_cancel(options: &CancelOptions) -> Result<ExitCode, Trouble> {
         return Err(watch::unknown(&job));
     }
     let (StatusCode::ACCEPTED, Some(polled)) = (answer.status, Polled::of(answer.body.clone())) else {
-        return Err(answer.refusal(&agent));
+        let over = |polled: &Polled| format!("the job has ended already: {}", story::outcome(polled));
+        return Err(answer.conflict(over).unwrap_or_else(|| answer.refusal(&agent)));
     };
     if polled.snapshot.is_finished() {
         // It waited, and locked nothing; or it had ended, and owed its unlock until now.

@@ -5,7 +5,12 @@ use std::{error::Error, fmt, fs, net::IpAddr, path::Path, time::Duration};
 use reqwest::{Certificate, Identity, Method, StatusCode, Url, header};
 use serde_json::Value;
 
-use super::{credentials::Credentials, options::AgentOptions, trouble::Trouble, watch::JobName};
+use super::{
+    credentials::Credentials,
+    options::AgentOptions,
+    trouble::Trouble,
+    watch::{JobName, Polled},
+};
 use crate::{out, secrets::Look};
 
 /// A connection is there at once, or not at all.
@@ -155,12 +160,11 @@ impl Answer {
 
     /// Why the agent did not do what it was asked for.
     pub(super) fn refusal(&self, agent: &Agent) -> Trouble {
-        let (call, status) = (&self.call, self.status);
         let text = match self.reason() {
-            reason if reason.is_empty() => format!("{call}: the answer was {status}"),
-            reason => format!("{call}: the answer was {status}: {reason}"),
+            reason if reason.is_empty() => self.line(),
+            reason => format!("{}: {reason}", self.line()),
         };
-        match status.as_u16() {
+        match self.status.as_u16() {
             401 => Trouble::Usage(format!("{text} (user and password came from {})", agent.credentials)),
             400 | 413 => Trouble::Usage(text),
             300..=399 => Trouble::Usage(format!(
@@ -170,6 +174,18 @@ impl Answer {
             502 | 504 => Trouble::Unreachable(text),
             _ => Trouble::Refused(text),
         }
+    }
+
+    /// Which job stands in the way, where the answer is that job's body: of itself it says how that one is doing, which
+    /// is no reason.
+    pub(super) fn conflict(&self, reason: impl FnOnce(&Polled) -> String) -> Option<Trouble> {
+        let polled = (self.status == StatusCode::CONFLICT).then(|| Polled::of(self.body.clone()));
+        let reason = reason(&polled.flatten()?);
+        Some(Trouble::Refused(format!("{}: {reason}", self.line())))
+    }
+
+    fn line(&self) -> String {
+        format!("{}: the answer was {}", self.call, self.status)
     }
 
     /// What the body says, or as much of it as a person may want to see.

@@ -98,17 +98,31 @@ pub(super) fn may_be_locked(polled: &Polled) -> bool {
     lock_released.and_then(Value::as_bool) == Some(false)
 }
 
+/// What a job is at, or how it ended, in the middle of a sentence.
+pub(super) fn state(polled: &Polled) -> String {
+    if polled.snapshot.is_finished() {
+        format!("has ended: {}", outcome(polled))
+    } else {
+        format!("is at work: {}", Doing::of(&polled.snapshot).line())
+    }
+}
+
+/// How a job ended. Agents that tell of no outcome tell whether all went well.
+pub(super) fn outcome(polled: &Polled) -> &str {
+    let outcome = polled.snapshot.body().get("outcome").and_then(Value::as_str);
+    outcome.unwrap_or(if succeeded(polled) { "succeeded" } else { "failed" })
+}
+
 /// Shows the job as it is now, and its body if that is wanted.
 pub(super) fn show(job: &JobName, polled: &Polled, out: &Out) {
     let snapshot = &polled.snapshot;
     if !snapshot.is_finished() {
-        out.line(&format!("{job} is at work: {}", Doing::of(snapshot).line()));
+        out.line(&format!("{job} {}", state(polled)));
     } else if succeeded(polled) {
         out.line(&format!("{job} succeeded{}{}", time(polled), artifact(polled)));
     } else {
-        let outcome = snapshot.body().get("outcome").and_then(Value::as_str);
-        let outcome = outcome.unwrap_or("failed");
-        out.line(&format!("{job}: {outcome}{}: {}", time(polled), snapshot.error_message));
+        let (outcome, time) = (outcome(polled), time(polled));
+        out.line(&format!("{job}: {outcome}{time}: {}", snapshot.error_message));
         for line in snapshot.errors(job.job_type.phases) {
             out.line(&format!("    {line}"));
         }

@@ -129,6 +129,32 @@ fn a_job_that_is_cancelled_in_the_queue_has_locked_nothing() {
 }
 
 #[test]
+fn an_id_that_is_taken_is_told_with_what_became_of_its_job() {
+    let agent = Agent::start(|_| {});
+    let objects = objects(&agent);
+    let again = options("job", &objects);
+    agent.place.hold(Kind::Backup, "job", "backup");
+    let output = call(&agent, &[&again[..], &["--no-wait"]].concat());
+    assert_code(&output, 0, "backup job is accepted");
+    agent.place.wait_held(Kind::Backup, "job", "backup");
+    assert_code(
+        &call(&agent, &again),
+        1,
+        "the id job is taken, by a job that is at work: backup",
+    );
+    agent.place.release(Kind::Backup, "job", "backup");
+    assert_code(&call(&agent, &["status", "backup", "job", "--wait"]), 0, "succeeded");
+    for (arguments, part) in [
+        (&again[..], "the id job is taken, by a job that has ended: succeeded"),
+        (&["cancel", "backup", "job"], "the job has ended already: succeeded"),
+    ] {
+        let output = call(&agent, arguments);
+        assert_code(&output, 1, part);
+        assert!(!said(&output).contains("successfully carried out"), "{}", said(&output));
+    }
+}
+
+#[test]
 fn progress_is_told_where_the_agent_tells_it() {
     let running = json!({"status": "RUNNING", "state": "queued", "queue_position": 2});
     let moving = json!({"status": "RUNNING", "state": "backup", "progress": {"phase": "backup", "step": "upload",
