@@ -164,11 +164,7 @@ impl Place {
             backup: Some(self.root.join("backup")),
             restore: Some(self.root.join("restore")),
         };
-        // The agent has no such variable, and its scripts would not get it so.
-        let inherited: Vec<(OsString, OsString)> = serve::inherited_environment()
-            .into_iter()
-            .filter(|(name, _)| !is_of_a_command(name))
-            .collect();
+        let inherited = inherited(&directories);
         let bare = inherited
             .iter()
             .filter(|(name, _)| !is_of_a_session(name))
@@ -236,6 +232,24 @@ impl Place {
             out.line(&format!("{root} could not be removed: {error}"));
         }
     }
+}
+
+/// What the agent's scripts would get of such an environment, with these directories for the agent's.
+fn inherited(directories: &Directories) -> Vec<(OsString, OsString)> {
+    // Scripts that lean on these would otherwise write where a living agent works.
+    let own = [
+        ("directory_backup", &directories.backup),
+        ("directory_restore", &directories.restore),
+    ];
+    let of_caller = serve::inherited_environment()
+        .into_iter()
+        // The agent has no such variable, and its scripts would not get it so.
+        .filter(|(name, _)| !is_of_a_command(name) && own.iter().all(|(own, _)| name != own));
+    let of_place = own.iter().filter_map(|(name, path)| {
+        let path = path.as_ref()?;
+        Some((name.into(), path.into()))
+    });
+    of_caller.chain(of_place).collect()
 }
 
 /// Secrets of commands that people type, and no agent's.

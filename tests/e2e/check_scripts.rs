@@ -326,6 +326,38 @@ fn an_interruption_ends_what_runs_and_unlocks() {
 }
 
 #[test]
+fn scripts_never_get_the_directories_of_a_living_agent() {
+    let place = good();
+    for name in ["live-backup", "live-restore"] {
+        fs::create_dir(place.path(name)).expect("a directory can be made");
+    }
+    // As scripts of the original do it, which know no BACKUP_AGENT_FILE.
+    let name = r#"file="$directory_backup/$BACKUP_AGENT_NAME.tar.gz""#;
+    place.script("backup", &format!("{name}; printf 'all of it, end' >\"$file\""));
+    place.script("backup-cleanup", &format!("{name}; rm -f \"$file\""));
+    place.script(
+        "restore",
+        r#"grep -q 'end$' "$directory_restore/$BACKUP_AGENT_NAME.tar.gz" && : >"$directory_restore/mark""#,
+    );
+    place.script("restore-cleanup", r#"rm -f "$directory_restore/mark""#);
+    for is_known in [true, false] {
+        let mut environment = environment(&place);
+        if is_known {
+            environment
+                .set("directory_backup", place.path("live-backup"))
+                .set("directory_restore", place.path("live-restore"));
+        }
+        let output = rehearse(&place, &environment, &[]);
+        let report = report(&output);
+        assert_eq!(output.status.code(), Some(0), "{report:#}");
+        for name in ["live-backup", "live-restore"] {
+            assert_eq!(names_in(&place.path(name)), [""; 0], "{name}");
+        }
+        assert_nothing_is_left(&place);
+    }
+}
+
+#[test]
 fn a_lock_that_stays_is_told_aloud() {
     let place = good();
     place.script("post-backup-unlock", "exit 1");
