@@ -130,20 +130,30 @@ async fn perform(options: &CheckScriptsOptions, place: &Place, stage: &mut Stage
     }
 }
 
-/// From now on these signals end what is played, and then come the unlocks.
+/// From now on the first of these signals ends what is played, and then come the unlocks; they are not for ending.
 fn heed_signals(stop: &Halt) -> Result<(), String> {
     let catch = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
     let mut interrupt = catch(SignalKind::interrupt())?;
     let mut terminate = catch(SignalKind::terminate())?;
     let mut hangup = catch(SignalKind::hangup())?;
+    let mut quit = catch(SignalKind::quit())?;
     let stop = stop.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+                _ = quit.recv() => {}
+            }
+            if stop.is_fired() {
+                out::complain(
+                    "have patience: what is locked is being cleaned up and unlocked, then this ends by itself",
+                );
+            } else {
+                stop.fire();
+            }
         }
-        stop.fire();
     });
     Ok(())
 }

@@ -5,7 +5,10 @@
 //!                   └─ owed: jobs whose lock script was started ─→ Stage::unlock_all
 //! ```
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use adapters::{process::TokioScriptRunner, system::SystemClock, workspace::LocalWorkspace};
 use domain::{
@@ -268,8 +271,8 @@ impl Stage<'_> {
 
     /// Runs the unlock script for every job that may hold a lock, whatever has happened.
     pub(super) async fn unlock_all(&mut self) {
-        // Nobody has had enough of this.
-        self.stop = Halt::default();
+        // Nobody has had enough of this; who asks for it now is told to wait.
+        mem::take(&mut self.stop).fire();
         while let Some(mut job) = self.owed.pop() {
             self.scene(&format!("At the end: {} may still hold its lock", job.key()));
             job.course.failed_phase.get_or_insert(first_phase(job.request.kind()));

@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::Path,
-    process::{Output, Stdio},
+    process::{Child, Output, Stdio},
 };
 
 use nix::sys::signal::Signal;
@@ -299,6 +299,23 @@ fn a_set_that_is_not_complete_is_not_played() {
     );
 }
 
+/// A rehearsal that is still at work. What it complains of goes to a file, where it can be seen meanwhile.
+fn begin(place: &Place) -> Child {
+    let scratch = place.path("scratch").display().to_string();
+    let arguments = arguments(&["--yes", "--json", "--scratch", &scratch]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let said = fs::File::create(place.path("said")).expect("a file can be made");
+    agent_command(&arguments, &environment(place), place.root())
+        .stdout(Stdio::piped())
+        .stderr(said)
+        .spawn()
+        .expect("the rehearsal can be run")
+}
+
+fn signal(process: &Child, signal: Signal) {
+    send_signal(i32::try_from(process.id()).expect("process ids fit"), signal);
+}
+
 #[test]
 fn an_interruption_ends_what_runs_and_unlocks() {
     let place = good();
@@ -322,6 +339,28 @@ fn an_interruption_ends_what_runs_and_unlocks() {
     assert_eq!(output.status.code(), Some(1), "{report:#}");
     assert_eq!((&report["ok"], &report["complete"]), (&false.into(), &false.into()));
     assert!(report["problem"].to_string().contains("interrupted"), "{report:#}");
+    assert_nothing_is_left(&place);
+}
+
+#[test]
+fn nothing_interrupts_the_unlocks() {
+    let place = good();
+    let wait = |name: &str| format!(": >\"$trace/{name}\"; while [ -e \"$trace/{name}\" ]; do sleep 0.02; done");
+    place.script("backup", &wait("at-backup"));
+    place.script("post-backup-unlock", &format!("{}\n{UNLOCK}", wait("at-unlock")));
+    let process = begin(&place);
+    wait_until("the backup script runs", || place.path("trace/at-backup").exists());
+    signal(&process, Signal::SIGINT);
+    wait_until("the unlock script runs", || place.path("trace/at-unlock").exists());
+    let said = || fs::read_to_string(place.path("said")).unwrap_or_default();
+    assert!(!said().contains("patience"), "{}", said());
+    for (count, by) in [Signal::SIGINT, Signal::SIGQUIT].into_iter().enumerate() {
+        signal(&process, by);
+        wait_until("patience is asked for", || said().matches("patience").count() > count);
+    }
+    fs::remove_file(place.path("trace/at-unlock")).expect("the unlock script waits");
+    let output = process.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_nothing_is_left(&place);
 }
 
