@@ -2,7 +2,7 @@
 //! that may happen to them, and says which rule of the README ("Writing scripts") they break.
 //!
 //! Nothing runs before it was said which database is about to be touched, and somebody has agreed. Whatever happens,
-//! the unlock script runs at the end for every job whose lock script was started.
+//! cleanup and unlock run at the end for every job whose lock script was started.
 
 mod leftover;
 mod locks;

@@ -227,6 +227,10 @@ impl Stage<'_> {
                 job.course.lock = LockState::Failed;
             }
         }
+        // Should it come to that, the last cleanup and unlock are to know it as well.
+        if let Some(owed) = self.owed.iter_mut().find(|owed| owed.key() == job.key()) {
+            owed.course = job.course;
+        }
         match played.cut {
             Some(Cut::TooLong(_)) => self.book.broken(Rule::Ends, played.how()),
             Some(Cut::Killed | Cut::Interrupted) => {}
@@ -269,17 +273,18 @@ impl Stage<'_> {
         self.owed.retain(|owed| owed.key() != job.key());
     }
 
-    /// Runs the unlock script for every job that may hold a lock, whatever has happened.
+    /// Runs cleanup and unlock, as the agent would, for every job that may hold a lock, whatever has happened.
     pub(super) async fn unlock_all(&mut self) {
         // Nobody has had enough of this; who asks for it now is told to wait.
         mem::take(&mut self.stop).fire();
         while let Some(mut job) = self.owed.pop() {
             self.scene(&format!("At the end: {} may still hold its lock", job.key()));
-            job.course.failed_phase.get_or_insert(first_phase(job.request.kind()));
+            let kind = job.request.kind();
+            job.course.failed_phase.get_or_insert(first_phase(kind));
+            self.clean_up(&mut job).await;
             let mut tries = 1;
             loop {
-                let phase = last_phase(job.request.kind());
-                let played = self.play(&mut job, phase).await;
+                let played = self.play(&mut job, last_phase(kind)).await;
                 if played.as_ref().is_ok_and(Played::is_success) {
                     break;
                 }
@@ -295,6 +300,17 @@ impl Stage<'_> {
                 tries += 1;
                 tokio::time::sleep(LAST_PAUSE).await;
             }
+        }
+    }
+
+    /// Whatever becomes of it, the unlock has its turn.
+    async fn clean_up(&mut self, job: &mut Job) {
+        let cleanup = self.play(job, cleanup_phase(job.request.kind())).await;
+        if let Ok(played) = cleanup
+            && !played.is_success()
+        {
+            let what = format!("at the end, for {}: {}", job.key(), played.how());
+            self.book.broken(Rule::Cleanup, what);
         }
     }
 

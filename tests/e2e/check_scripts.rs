@@ -316,30 +316,60 @@ fn signal(process: &Child, signal: Signal) {
     send_signal(i32::try_from(process.id()).expect("process ids fit"), signal);
 }
 
+/// What was played last, in order.
+fn last_phases(place: &Place, count: usize) -> Vec<String> {
+    let all: Vec<String> = place.order().into_iter().map(|(_, phase)| phase).collect();
+    all[all.len().saturating_sub(count)..].to_vec()
+}
+
 #[test]
 fn an_interruption_ends_what_runs_and_unlocks() {
-    let place = good();
-    place.script(
-        "backup",
-        r#": >"$trace/at-backup"; while [ -e "$trace/at-backup" ]; do sleep 0.02; done"#,
-    );
-    let scratch = place.path("scratch").display().to_string();
-    let arguments = arguments(&["--yes", "--json", "--scratch", &scratch]);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let process = agent_command(&arguments, &environment(&place), place.root())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the rehearsal can be run");
-    wait_until("the backup script runs", || place.path("trace/at-backup").exists());
-    assert!(place.path("trace/lock").is_symlink(), "it is locked meanwhile");
-    send_signal(i32::try_from(process.id()).expect("process ids fit"), Signal::SIGINT);
-    let output = process.wait_with_output().expect("it ends");
-    let report = report(&output);
-    assert_eq!(output.status.code(), Some(1), "{report:#}");
-    assert_eq!((&report["ok"], &report["complete"]), (&false.into(), &false.into()));
-    assert!(report["problem"].to_string().contains("interrupted"), "{report:#}");
-    assert_nothing_is_left(&place);
+    // Each cleans up as the agent would, and no cleanup is in the way of the unlock.
+    for (by, phase, work, cleanup_fails) in [
+        (Signal::SIGINT, "backup", BACKUP, false),
+        (Signal::SIGQUIT, "backup", BACKUP, true),
+        (Signal::SIGTERM, "restore", "touch \"$trace/half-a-restore\"", false),
+    ] {
+        let place = good();
+        place.script(
+            phase,
+            &format!("{work}\n: >\"$trace/at-work\"; while [ -e \"$trace/at-work\" ]; do sleep 0.02; done"),
+        );
+        let cleanup = format!("{phase}-cleanup");
+        let look =
+            r#"ls "$BACKUP_AGENT_FILE" >>"$trace/cleaned-up"; echo "$BACKUP_AGENT_FAILED_PHASE" >"$trace/failed""#;
+        let end = if cleanup_fails {
+            "exit 1"
+        } else {
+            "rm -f \"$trace/half-a-restore\""
+        };
+        place.script(&cleanup, &format!("{look}\n{CLEANUP}\n{end}"));
+        let process = begin(&place);
+        wait_until("the script is at work", || place.path("trace/at-work").exists());
+        assert!(place.path("trace/lock").is_symlink(), "it is locked meanwhile");
+        fs::remove_file(place.path("trace/cleaned-up")).ok();
+        signal(&process, by);
+        let output = process.wait_with_output().expect("it ends");
+        let report = report(&output);
+        assert_eq!(output.status.code(), Some(1), "{by}: {report:#}");
+        assert_eq!((&report["ok"], &report["complete"]), (&false.into(), &false.into()));
+        assert!(report["problem"].to_string().contains("interrupted"), "{report:#}");
+        let unlock = format!("post-{phase}-unlock");
+        assert_eq!(last_phases(&place, 3), [phase, &cleanup, &unlock], "{report:#}");
+        let trace = |name: &str| fs::read_to_string(place.path(name)).unwrap_or_default();
+        assert!(
+            trace("trace/cleaned-up").contains(".tar.gz"),
+            "its file is there for {cleanup}"
+        );
+        assert_eq!(trace("trace/failed").trim(), phase, "{cleanup} knows what failed");
+        assert!(!place.path("trace/half-a-restore").exists());
+        assert_eq!(
+            details(&report, "cleanup").contains(&format!("{cleanup}: exit code 1")),
+            cleanup_fails,
+            "{report:#}"
+        );
+        assert_nothing_is_left(&place);
+    }
 }
 
 #[test]
