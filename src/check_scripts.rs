@@ -4,6 +4,7 @@
 //! Nothing runs before it was said which database is about to be touched, and somebody has agreed. Whatever happens,
 //! cleanup and unlock run at the end for every job whose lock script was started.
 
+mod hiding;
 mod leftover;
 mod locks;
 mod options;

@@ -22,6 +22,7 @@ use domain::{
 };
 
 use super::{
+    hiding::{LEFT_OUT, PLACEHOLDER, hide},
     played::{Cut, Played},
     rule::{Book, Rule},
 };
@@ -71,7 +72,7 @@ pub(super) struct Stage<'a> {
     pub(super) workspace: LocalWorkspace,
     pub(super) rules: RequestRules,
     pub(super) service: ServiceDraft,
-    /// Parameters that nobody should find in what scripts print.
+    /// Parameters that nobody should find in what scripts print, nor here.
     pub(super) secret_parameters: Vec<(String, Secret)>,
     pub(super) destination: DestinationDraft,
     /// What all ids begin with.
@@ -189,7 +190,7 @@ impl Stage<'_> {
                 }
             }
         };
-        let played = Played {
+        let mut played = Played {
             scene: self.scene.clone(),
             job: job.key(),
             phase,
@@ -197,6 +198,7 @@ impl Stage<'_> {
             cut,
             elapsed: began.elapsed(),
         };
+        self.look_at_output(&mut played, &call.redacted);
         self.remember(job, &played);
         if played.cut == Some(Cut::Interrupted) {
             return Err(Stop::Interrupted);
@@ -236,36 +238,42 @@ impl Stage<'_> {
             Some(Cut::Killed | Cut::Interrupted) => {}
             None => self.book.kept(Rule::Ends),
         }
-        self.look_at_output(played);
         self.played.push(played.clone());
     }
 
-    fn look_at_output(&mut self, played: &Played) {
+    /// Notes what is to be said of what was printed, and hides the values of secret parameters in it.
+    fn look_at_output(&mut self, played: &mut Played, hidden: &[Secret]) {
         let phase = played.phase;
-        for (stream, text) in played.output() {
-            if text.contains(" bytes left out ...]") {
+        let Ok(outcome) = &mut played.outcome else { return };
+        let log = &mut outcome.log;
+        for (stream, text) in [
+            ("standard output", &mut log.stdout),
+            ("standard error", &mut log.stderr),
+        ] {
+            if text.contains(LEFT_OUT) {
                 let what = format!("{phase} writes so much to its {stream} that the middle of it is not kept");
                 self.book.hint(Rule::Output, what);
             } else {
                 self.book.kept(Rule::Output);
             }
-            let printed = self.secret_parameters.iter().find(|(_, value)| {
-                let value = value.expose();
-                value.chars().count() >= SHORTEST_SECRET && text.contains(value)
-            });
-            if text.contains("<redacted>") {
+            let has_hidden = text.contains(PLACEHOLDER);
+            if has_hidden {
                 let what =
                     format!("{phase} prints a password or key to its {stream}; the agent hides what it knows of");
                 self.book.hint(Rule::Secrets, what);
-            } else if let Some((name, _)) = printed {
+            }
+            let (shown, printed) = hide(text, &self.secret_parameters, hidden);
+            for name in &printed {
                 let what = format!(
                     "{phase} prints the value of the parameter {name} to its {stream}, which the agent shows to all who \
                      may poll"
                 );
                 self.book.hint(Rule::Secrets, what);
-            } else {
+            }
+            if !has_hidden && printed.is_empty() {
                 self.book.kept(Rule::Secrets);
             }
+            *text = shown.into();
         }
     }
 
@@ -332,9 +340,6 @@ impl Stage<'_> {
         false
     }
 }
-
-/// Shorter values are found everywhere.
-const SHORTEST_SECRET: usize = 8;
 
 /// The lock script's.
 pub(super) fn first_phase(kind: JobKind) -> Phase {

@@ -262,10 +262,9 @@ fn each_broken_rule_is_named() {
             details(&report, rule).contains(if rule == "processes" { "sleep" } else { phase }),
             "{report:#}"
         );
-        assert!(
-            !format!("{output:?}").contains("password-of-the-database"),
-            "{output:?}"
-        );
+        for secret in ["password-of-the-database", "token-of-the-request"] {
+            assert!(!format!("{output:?}").contains(secret), "{output:?}");
+        }
         crate::harness::end_all_with(&format!("E2E_PLACE={}", place.root().display()));
     }
     let place = good();
@@ -279,6 +278,36 @@ fn each_broken_rule_is_named() {
         with_result(&report, "broken").contains(&"killed-backup".to_owned()),
         "{report:#}"
     );
+}
+
+#[test]
+fn values_of_secret_parameters_are_shown_nowhere() {
+    let place = good();
+    place.script(
+        "pre-backup-check",
+        r#"echo "with $TOKEN and $PLAIN"; echo "$TOKEN is wrong" >&2; exit 1"#,
+    );
+    let mut environment = environment(&place);
+    environment.set("TOKEN", "token-of-the-request");
+    let parameters = ["--parameter", "TOKEN", "--parameter", "PLAIN=value-that-was-typed"];
+    let output = rehearse(&place, &environment, &parameters);
+    let report = report(&output);
+    assert!(!format!("{output:?}").contains("token-of-the-request"), "{output:?}");
+    let runs = report["runs"].as_array().expect("a list of runs");
+    let run = runs
+        .iter()
+        .find(|run| run["phase"] == "pre-backup-check")
+        .expect("it ran");
+    assert_eq!(run["stdout"], "with <redacted> and value-that-was-typed\n", "{run}");
+    assert_eq!(run["stderr"], "<redacted> is wrong\n", "{run}");
+    assert!(
+        details(&report, "succeeds").contains("<redacted> is wrong"),
+        "{report:#}"
+    );
+    let hints = details(&report, "secrets");
+    assert!(hints.contains("the parameter TOKEN to its standard error"), "{hints}");
+    assert!(hints.contains("the parameter TOKEN to its standard output"), "{hints}");
+    assert!(!hints.contains("PLAIN"), "{hints}");
 }
 
 #[test]
