@@ -12,6 +12,7 @@ mod place;
 mod played;
 mod rehearsal;
 mod report;
+mod restores;
 mod rule;
 mod stage;
 

@@ -216,6 +216,7 @@ impl Place {
             played: Vec::new(),
             owed: Vec::new(),
             scene: String::new(),
+            is_bare: false,
             count: 0,
         }
     }

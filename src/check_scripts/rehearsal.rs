@@ -1,23 +1,23 @@
 //! The scenes of a rehearsal, in the order in which they are played.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use domain::{
-    artifact::{FileEntry, Found, choose},
+    artifact::{FileEntry, Found, Staging, choose},
     plan::{JobKind, Phase},
-    ports::{RestorePlace, ScriptRunner, Workspace},
+    ports::ScriptRunner,
 };
 
 use super::{
     leftover,
     locks::{around_the_lock, lock_is_free},
     played::Played,
-    rule::Rule,
+    restores::restores,
+    rule::{Rule, Verdict},
     stage::{Job, Stage, Stop},
 };
 
@@ -44,7 +44,7 @@ pub(super) async fn play(stage: &mut Stage<'_>, copies: &Path, with_restore: boo
     let usual = usual_backup(stage, copies).await?;
     around_the_lock(stage, JobKind::Backup, usual.can_lock).await?;
     if usual.can_lock {
-        bare(stage).await?;
+        bare_backup(stage).await?;
     }
     match &usual.artifact {
         Some(_) if usual.can_lock => killed_backup(stage, usual.took).await?,
@@ -96,31 +96,18 @@ async fn backup(
     if !stage.must_succeed(Rule::Succeeds, &backup, "of a usual backup") {
         return Ok((None, took));
     }
-    let Some(name) = job.name.clone() else {
-        return Ok((None, took));
-    };
-    let id = job.request.id.as_str().to_owned();
-    let look = |after: &_| choose(&name, &id, &before, after).map_err(|none| none.to_string());
-    let found = match look(&stage.staging(job).await?) {
-        Ok(found) if found.entry().size_bytes == 0 => {
-            let what = format!("backup ended with exit code 0, but {:?} is empty", found.entry().name);
-            stage.book.broken(Rule::Artifact, what);
-            return Ok((None, took));
-        }
+    let found = match artifact_of(stage, job, &before).await? {
         Ok(found) => found,
         Err(reason) => {
-            stage.book.broken(
-                Rule::Artifact,
-                format!("backup ended with exit code 0, but left {reason}"),
-            );
+            stage.book.broken(Rule::Artifact, reason);
             return Ok((None, took));
         }
     };
     stage.book.kept(Rule::Artifact);
     // What still writes would be seen to write now.
     tokio::time::sleep(WATCH).await;
-    let is_same = |later: &Found| content(later.entry()) == content(found.entry());
-    if look(&stage.staging(job).await?).is_ok_and(|later| is_same(&later)) {
+    let later = artifact_of(stage, job, &before).await?;
+    if later.is_ok_and(|later| content(later.entry()) == content(found.entry())) {
         stage.book.kept(Rule::WholeAtTheEnd);
     } else {
         let what = format!("backup has ended, but {:?} still changes", found.entry().name);
@@ -132,6 +119,20 @@ async fn backup(
     let copied = fs::copy(&from, &copy);
     copied.map_err(|error| Stop::Fault(format!("copy {} to {}: {error}", from.display(), copy.display())))?;
     Ok((Some((copy, found.entry().name.clone())), took))
+}
+
+/// What a backup script has left that is not empty, or why there is none.
+async fn artifact_of(stage: &Stage<'_>, job: &Job, before: &Staging) -> Result<Result<Found, String>, Stop> {
+    let after = stage.staging(job).await?;
+    let name = job.name.as_ref().expect("a backup's artifact has a name");
+    Ok(match choose(name, job.request.id.as_str(), before, &after) {
+        Ok(found) if found.entry().size_bytes == 0 => Err(format!(
+            "backup ended with exit code 0, but {:?} is empty",
+            found.entry().name
+        )),
+        Ok(found) => Ok(found),
+        Err(none) => Err(format!("backup ended with exit code 0, but left {none}")),
+    })
 }
 
 fn content(entry: &FileEntry) -> ((u64, u64), u64, i128) {
@@ -169,30 +170,69 @@ fn nothing_is_left(stage: &mut Stage<'_>, before: &[PathBuf], rule: Rule, when: 
     }
 }
 
-async fn bare(stage: &mut Stage<'_>) -> Result<(), Stop> {
-    stage.scene("Without what a login session has (HOME, USER, TERM, LANG ...)");
+async fn bare_backup(stage: &mut Stage<'_>) -> Result<(), Stop> {
+    stage.bare_scene("A backup without what a login session has (HOME, USER, TERM, LANG ...)");
     let mut job = stage.job(JobKind::Backup, None)?;
-    let mut all: Vec<Played> = Vec::new();
-    for phase in [
-        Phase::PreBackupLock,
-        Phase::PreBackupCheck,
-        Phase::BackupCleanup,
-        Phase::PostBackupUnlock,
-    ] {
-        all.push(stage.play_bare(&mut job, phase).await?);
+    let before_all = entries(stage);
+    let mut all = vec![stage.play(&mut job, Phase::PreBackupLock).await?];
+    let mut missing = None;
+    if all[0].is_success() {
+        let check = stage.play(&mut job, Phase::PreBackupCheck).await?;
+        let may_go_on = check.is_success();
+        all.push(check);
+        if may_go_on {
+            let before = stage.staging(&job).await?;
+            let backup = stage.play(&mut job, Phase::Backup).await?;
+            if backup.is_success() {
+                missing = artifact_of(stage, &job, &before).await?.err();
+            }
+            all.push(backup);
+        }
     }
-    let failed: Vec<&Played> = all.iter().filter(|played| !played.is_success()).collect();
+    if !all[0].says_lock_is_taken() {
+        let cleanup = stage.play(&mut job, Phase::BackupCleanup).await?;
+        if cleanup.is_success() {
+            nothing_is_left(
+                stage,
+                &before_all,
+                Rule::Cleanup,
+                "after a backup without a login session",
+            );
+        }
+        all.push(cleanup);
+        all.push(stage.play(&mut job, Phase::PostBackupUnlock).await?);
+    }
+    compare_with_session(stage, &all);
+    // Where there never is an artifact, that was said already.
+    if let Some(reason) = missing
+        && stage.book.of(Rule::Artifact).0 == Verdict::Kept
+    {
+        let what = format!("without what a login session has, {reason}");
+        stage.book.hint(Rule::Environment, what);
+    }
+    Ok(())
+}
+
+/// Notes what fails without a login session's variables, but not with them.
+pub(super) fn compare_with_session(stage: &mut Stage<'_>, bare: &[Played]) {
+    let failed: Vec<&Played> = bare.iter().filter(|played| !played.is_success()).collect();
     if failed.is_empty() {
         stage.book.kept(Rule::Environment);
     }
     for played in failed {
-        let what = format!(
-            "{}: an agent that systemd or monit starts has no more than that",
-            played.how()
-        );
-        stage.book.hint(Rule::Environment, what);
+        let is_same = |other: &Played| other.phase == played.phase && other.scene != played.scene;
+        let succeeds_otherwise = stage.played.iter().any(|other| is_same(other) && other.is_success());
+        if succeeds_otherwise {
+            let what = format!(
+                "{}: an agent that systemd or monit starts has no more than that",
+                played.how()
+            );
+            stage.book.hint(Rule::Environment, what);
+        } else {
+            let why = format!("{} fails with a login session, too", played.phase);
+            stage.book.not_checked(Rule::Environment, &why);
+        }
     }
-    Ok(())
 }
 
 async fn killed_backup(stage: &mut Stage<'_>, took: Duration) -> Result<(), Stop> {
@@ -233,84 +273,6 @@ async fn killed_backup(stage: &mut Stage<'_>, took: Duration) -> Result<(), Stop
         );
     }
     Ok(())
-}
-
-/// First half of the artifact, which must fail, then all of it; says whether a lock could be taken and released.
-async fn restores(stage: &mut Stage<'_>, artifact: Option<&(PathBuf, String)>) -> Result<bool, Stop> {
-    let Some((copy, filename)) = artifact else {
-        for rule in [Rule::DamagedFile, Rule::Succeeds] {
-            stage.book.not_checked(rule, "there is no artifact to restore");
-        }
-        return Ok(false);
-    };
-    let length = fs::metadata(copy).map_err(|error| Stop::Fault(format!("look at {}: {error}", copy.display())))?;
-    let length = length.len();
-    stage.scene("A restore whose file is cut in half");
-    if length < 2 {
-        stage
-            .book
-            .not_checked(Rule::DamagedFile, "the artifact is too short to be cut");
-    } else if let Some(restore) = restore(stage, filename, copy, length / 2).await?.0 {
-        if restore.is_success() {
-            let what = "restore ended with exit code 0, though its file was only the first half of an artifact";
-            stage.book.broken(Rule::DamagedFile, what.to_owned());
-        } else {
-            stage.book.kept(Rule::DamagedFile);
-        }
-    }
-    stage.scene("A restore, if all goes well");
-    let (restore, can_lock) = restore(stage, filename, copy, length).await?;
-    if let Some(restore) = restore {
-        stage.must_succeed(Rule::Succeeds, &restore, "of a usual restore");
-    }
-    Ok(can_lock)
-}
-
-/// A restore of the first `length` bytes of a file: how its script ended, and whether it could lock and unlock.
-async fn restore(
-    stage: &mut Stage<'_>,
-    filename: &str,
-    copy: &Path,
-    length: u64,
-) -> Result<(Option<Played>, bool), Stop> {
-    let mut job = stage.job(JobKind::Restore, Some(filename))?;
-    let lock = stage.play(&mut job, Phase::PreRestoreLock).await?;
-    let is_locked = stage.must_succeed(Rule::Succeeds, &lock, "of a usual restore");
-    if lock.says_lock_is_taken() {
-        return Ok((None, false));
-    }
-    let mut restored = None;
-    if is_locked {
-        let place = RestorePlace {
-            id: job.request.id.clone(),
-            filename: filename.to_owned(),
-        };
-        let workspace = stage.workspace.clone();
-        let planned = workspace.plan_restore(&place).await?;
-        let prepared = workspace.prepare_restore(&place, &planned).await?;
-        let download = &prepared.download;
-        let written = copy_part(copy, length, download);
-        written.map_err(|error| Stop::Fault(format!("write {}: {error}", download.display())))?;
-        workspace.place_restore(&place, &prepared).await?;
-        // If somebody has had enough the file stays, for the cleanup at the end to find what the agent's would.
-        let played = stage.play(&mut job, Phase::Restore).await?;
-        let cleaned = stage.play(&mut job, Phase::RestoreCleanup).await?;
-        workspace.discard_restore(&place, &prepared).await?;
-        stage.must_succeed(Rule::Succeeds, &cleaned, "of a restore");
-        restored = Some(played);
-    } else {
-        let cleanup = stage.play(&mut job, Phase::RestoreCleanup).await?;
-        stage.must_succeed(Rule::Succeeds, &cleanup, "of a restore");
-    }
-    let unlock = stage.play(&mut job, Phase::PostRestoreUnlock).await?;
-    let is_unlocked = stage.must_succeed(Rule::Succeeds, &unlock, "of a restore");
-    Ok((restored, is_locked && is_unlocked))
-}
-
-/// Writes the beginning of a file into one that is there already.
-fn copy_part(from: &Path, length: u64, to: &Path) -> io::Result<u64> {
-    let mut to = OpenOptions::new().write(true).truncate(true).open(to)?;
-    io::copy(&mut File::open(from)?.take(length), &mut to)
 }
 
 /// What still runs although every lock was released.

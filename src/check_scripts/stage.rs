@@ -85,6 +85,8 @@ pub(super) struct Stage<'a> {
     pub(super) played: Vec<Played>,
     pub(super) owed: Vec<Job>,
     pub(super) scene: String,
+    /// Whether the scene is one without a login session.
+    pub(super) is_bare: bool,
     pub(super) count: u32,
 }
 
@@ -93,6 +95,13 @@ impl Stage<'_> {
     pub(super) fn scene(&mut self, title: &str) {
         self.out.line(&format!("\n{title}"));
         self.scene = title.to_owned();
+        self.is_bare = false;
+    }
+
+    /// As [`Self::scene`], in an environment without a login session.
+    pub(super) fn bare_scene(&mut self, title: &str) {
+        self.scene(title);
+        self.is_bare = true;
     }
 
     /// A new job, checked as the agent checks requests.
@@ -139,29 +148,15 @@ impl Stage<'_> {
     ///
     /// If somebody has had enough meanwhile.
     pub(super) async fn play(&mut self, job: &mut Job, phase: Phase) -> Result<Played, Stop> {
-        let runner = self.runner.clone();
-        self.perform(&runner, job, phase, None).await
-    }
-
-    /// As [`Self::play`], in an environment without a login session.
-    pub(super) async fn play_bare(&mut self, job: &mut Job, phase: Phase) -> Result<Played, Stop> {
-        let runner = self.bare_runner.clone();
-        self.perform(&runner, job, phase, None).await
+        self.perform(job, phase, None).await
     }
 
     /// As [`Self::play`], but ends the script after so long, as the agent ends one: with all that comes of it.
     pub(super) async fn kill(&mut self, job: &mut Job, phase: Phase, after: Duration) -> Result<Played, Stop> {
-        let runner = self.runner.clone();
-        self.perform(&runner, job, phase, Some(after)).await
+        self.perform(job, phase, Some(after)).await
     }
 
-    async fn perform(
-        &mut self,
-        runner: &TokioScriptRunner,
-        job: &mut Job,
-        phase: Phase,
-        kill_after: Option<Duration>,
-    ) -> Result<Played, Stop> {
+    async fn perform(&mut self, job: &mut Job, phase: Phase, kill_after: Option<Duration>) -> Result<Played, Stop> {
         if self.stop.is_fired() {
             return Err(Stop::Interrupted);
         }
@@ -171,6 +166,7 @@ impl Stage<'_> {
         let call = call(phase, &job.request, job.name.as_ref(), job.course, &self.settings);
         let (halt, live, began) = (Halt::default(), LiveLog::default(), Instant::now());
         let limit = kill_after.unwrap_or(self.time_limit);
+        let runner = if self.is_bare { &self.bare_runner } else { &self.runner };
         let (outcome, cut) = {
             let mut run = runner.run(&call, &halt, &live);
             let cut = tokio::select! {

@@ -233,6 +233,19 @@ fn each_broken_rule_is_named() {
         ("pre-backup-check", "head -c 200000 /dev/zero | tr '\\0' x", "output", 0),
         ("pre-backup-check", r#"[ -n "$HOME" ]"#, "environment", 0),
         (
+            "backup",
+            &format!(r#"[ -n "$HOME" ] || exit 1; {BACKUP}"#),
+            "environment",
+            0,
+        ),
+        ("backup", &format!(r#"[ -z "$HOME" ] || {BACKUP}"#), "environment", 0),
+        (
+            "restore",
+            &format!(r#"[ -n "$HOME" ] || exit 1; {RESTORE}"#),
+            "environment",
+            0,
+        ),
+        (
             "post-backup-unlock",
             &format!("sleep 30 </dev/null >/dev/null 2>&1 & {always_last}"),
             "processes",
