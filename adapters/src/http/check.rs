@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::{
     plan::JobKind,
     ports::{AuditAction, Finding},
-    request::{Faults, JobRequest, RequestRules},
+    request::{JobRequest, RequestRules},
 };
 use tokio::sync::Semaphore;
 use warp::{
@@ -71,13 +71,7 @@ pub fn request_of(body: &[u8], rules: &RequestRules) -> Result<JobRequest, Strin
     let members = Members::of_body(body)?;
     let is_restore = members.get("restore").is_some() && members.get("backup").is_none();
     let kind = if is_restore { JobKind::Restore } else { JobKind::Backup };
-    match draft::id(&members) {
-        Ok(id) => {
-            let (draft, faults) = draft::read(kind, id, members, Faults::default());
-            draft.check(rules, faults).map_err(|faults| faults.to_string())
-        }
-        Err(of_id) => Err(draft::all_faults(kind, members, of_id, rules).to_string()),
-    }
+    draft::request(kind, members, rules)
 }
 
 /// What was found, as machines read it.

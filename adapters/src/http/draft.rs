@@ -3,7 +3,7 @@
 use domain::{
     job::JobId,
     plan::JobKind,
-    request::{DestinationDraft, Draft, Faults, RequestRules, ServiceAccountDraft, ServiceDraft},
+    request::{DestinationDraft, Draft, Faults, JobRequest, RequestRules, ServiceAccountDraft, ServiceDraft},
     secret::Secret,
 };
 use serde::Deserialize;
@@ -30,6 +30,22 @@ pub(super) fn id(members: &Members<'_>) -> Result<JobId, Faults> {
     };
     faults.add("id", problem);
     Err(faults)
+}
+
+/// The request of a body.
+///
+/// # Errors
+///
+/// All that is wrong with it, as the client is told.
+pub(super) fn request(kind: JobKind, members: Members<'_>, rules: &RequestRules) -> Result<JobRequest, String> {
+    let checked = match id(&members) {
+        Ok(id) => {
+            let (draft, faults) = read(kind, id, members, Faults::default());
+            draft.check(rules, faults)
+        }
+        Err(of_id) => Err(all_faults(kind, members, of_id, rules)),
+    };
+    checked.map_err(|faults| faults.to_string())
 }
 
 /// All that is wrong with a request whose id is wrong already.

@@ -6,7 +6,7 @@ use domain::{
     job::JobKey,
     plan::JobKind,
     ports::{PageQuery, Place},
-    request::{Faults, JobRequest, RequestRules},
+    request::{JobRequest, RequestRules},
 };
 
 use super::{auth, draft, jobs, json::Members, query};
@@ -17,14 +17,7 @@ use super::{auth, draft, jobs, json::Members, query};
 ///
 /// All that is wrong with it.
 pub fn request(kind: JobKind, body: &[u8], rules: &RequestRules) -> Result<JobRequest, String> {
-    let members = Members::of_body(body)?;
-    match draft::id(&members) {
-        Ok(id) => {
-            let (draft, faults) = draft::read(kind, id, members, Faults::default());
-            draft.check(rules, faults).map_err(|faults| faults.to_string())
-        }
-        Err(of_id) => Err(draft::all_faults(kind, members, of_id, rules).to_string()),
-    }
+    draft::request(kind, Members::of_body(body)?, rules)
 }
 
 /// The job that a segment of a URL's path names.
