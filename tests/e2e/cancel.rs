@@ -185,7 +185,7 @@ fn at_half_of_its_time_a_script_is_warned_of() {
     });
     agent.place.script("pre-backup-check", "sleep 1000");
     agent.accept(Kind::Backup, &backup("job", &file_store(&agent.place)));
-    wait_until("the log warns", || agent.log().contains("half of the time"));
+    agent.wait_for_log("half of the time");
     let log = agent.log();
     let warning = log
         .lines()

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::json;
 
 use crate::harness::{
-    Agent, Body, Kind, ReadOnly, Tmpfs, backup, complete_environment, file_store, leave_out, run_agent, wait_until,
+    Agent, Body, Kind, ReadOnly, Tmpfs, backup, complete_environment, file_store, leave_out, run_agent,
 };
 
 /// All bytes below a directory.
@@ -109,7 +109,7 @@ fn a_directory_that_vanishes_is_made_again_from_memory() {
     agent.place.wait_held(Kind::Backup, "job", "backup");
     fs::remove_dir_all(agent.place.path("state")).expect("it is ours");
     agent.succeed(Kind::Backup, &backup("other", &store));
-    wait_until("it is said", || agent.log().contains("ERROR"));
+    agent.wait_for_log("ERROR");
     agent.die_and_start_again();
     let job = agent.finished(Kind::Backup, "job");
     assert_eq!(

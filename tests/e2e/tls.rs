@@ -98,7 +98,7 @@ fn a_renewed_pair_is_used_on_sighup_or_by_itself_and_running_connections_go_on()
         });
         assert_eq!(running.status(&agent.authorization()).ok(), Some(200), "{by}");
         assert_eq!(running.certificate(), old.der(), "{by}: it is the same connection");
-        assert!(agent.log().contains("files of TLS were read again"), "{}", agent.log());
+        agent.wait_for_log("files of TLS were read again");
         assert!(!agent.log().contains("ERROR"), "{}", agent.log());
     }
 }
@@ -313,6 +313,6 @@ fn the_password_file_is_read_again_on_sighup_and_a_bad_one_changes_nothing() {
 fn a_sighup_harms_no_agent_that_has_nothing_to_read() {
     let agent = Agent::start(|_| {});
     agent.signal(Signal::SIGHUP);
-    wait_until("the agent says so", || agent.log().contains("nothing is read again"));
+    agent.wait_for_log("nothing is read again");
     assert_eq!(agent.get("/status").status, 200);
 }

@@ -1,11 +1,10 @@
 //! The agent as a running process.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader},
+    fs::{self, File},
     net::SocketAddr,
-    process::{Child, ChildStderr, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    os::unix::fs::FileExt,
+    process::{Child, ExitStatus, Output, Stdio},
     thread,
 };
 
@@ -14,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     Connection, Environment, Kind, Place, Response, agent_command, basic, complete_environment, end_all_with,
-    run_agent, send_signal, wait_for,
+    run_agent, send_signal, wait_for, wait_until,
 };
 
 /// The credentials of every agent that a test does not give others.
@@ -27,7 +26,8 @@ pub(crate) struct Agent {
     pub(crate) place: Place,
     process: Child,
     address: SocketAddr,
-    log: Arc<Mutex<String>>,
+    /// What it writes to stderr. A file, so that what the agent has written is there at once.
+    log: File,
     authorization: String,
     environment: Environment,
 }
@@ -147,7 +147,13 @@ impl Agent {
 
     /// What the agent has logged so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        text_of(&self.log)
+    }
+
+    /// Waits until the agent has logged this.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, part: &str) {
+        wait_until(&format!("the log says {part:?}"), || self.log().contains(part));
     }
 
     /// Sends these header lines (without `Host`, credentials and length) and this body.
@@ -308,41 +314,34 @@ impl Drop for Agent {
 
 /// Starts the agent and waits until it listens.
 #[track_caller]
-fn launch(environment: &Environment, place: &Place) -> (Child, Arc<Mutex<String>>, SocketAddr) {
+fn launch(environment: &Environment, place: &Place) -> (Child, File, SocketAddr) {
     let (mut process, log) = spawn(environment, place);
     let address = wait_for("the agent logs its address", || {
-        let text = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Ok(Some(status)) = process.try_wait() {
-            panic!("the agent did not start ({status}):\n{text}");
+            panic!("the agent did not start ({status}):\n{}", text_of(&log));
         }
-        address_in(&text)
+        address_in(&text_of(&log))
     });
     (process, log, address)
 }
 
-fn spawn(environment: &Environment, place: &Place) -> (Child, Arc<Mutex<String>>) {
-    let mut process = agent_command(&[], environment, place.root())
+fn spawn(environment: &Environment, place: &Place) -> (Child, File) {
+    let log = tempfile::tempfile().expect("a temporary file can be made");
+    let stderr = log.try_clone().expect("an open file can be shared");
+    let process = agent_command(&[], environment, place.root())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .expect("the agent's binary can be run");
-    let log = collect(process.stderr.take().expect("stderr is piped"));
     (process, log)
 }
 
-fn collect(stderr: ChildStderr) -> Arc<Mutex<String>> {
-    let log = Arc::new(Mutex::new(String::new()));
-    let collected = Arc::clone(&log);
-    thread::spawn(move || {
-        let mut reader = BufReader::new(stderr);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let mut text = collected.lock().unwrap_or_else(PoisonError::into_inner);
-            text.push_str(&String::from_utf8_lossy(&line));
-            line.clear();
-        }
-    });
-    log
+/// All that is in a file, whose position stays where its writer left it.
+fn text_of(file: &File) -> String {
+    let length = file.metadata().expect("it is open").len();
+    let mut bytes = vec![0; usize::try_from(length).expect("logs are short")];
+    file.read_exact_at(&mut bytes, 0).expect("files only grow");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn address_in(log: &str) -> Option<SocketAddr> {
