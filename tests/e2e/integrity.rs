@@ -149,37 +149,44 @@ fn a_service_is_not_locked_for_a_download_nor_for_one_that_is_broken() {
 
 #[test]
 fn a_file_that_has_no_room_is_not_fetched_and_one_that_loses_it_is_removed() {
-    let Some(mount) = Tmpfs::new("4m") else {
+    let Some(mount) = Tmpfs::new("8m") else {
         return leave_out("the full disk of a restore", "no file system can be mounted here");
     };
     let agent = Agent::start(|env| {
         env.set("directory_restore", mount.path());
     });
-    let store = file_store(&agent.place);
-    agent.place.write("store/objects/large", vec![7; 5 << 20]);
-    agent.place.write("store/objects/small", vec![7; 2 << 20]);
-    let (_, message) = agent.fail(Kind::Restore, &restore("large", &store, "large"));
-    let [needed, free] = ["5242880 bytes", "4194304 bytes are free"];
-    assert!(message.contains(needed) && message.contains(free), "{message}");
-    let none: [&str; 0] = [];
-    assert_eq!(agent.place.ran(Kind::Restore, "large"), none);
+    let bucket = S3Server::start();
+    // What comes from a bucket comes in ranges.
+    for (name, size) in [("large", 9 << 20), ("small", 6 << 20)] {
+        let bytes = vec![7; size];
+        bucket.put(name, &bytes);
+        agent.place.write(&format!("store/objects/{name}"), bytes);
+    }
+    for (kind, store) in [("file", file_store(&agent.place)), ("bucket", bucket.destination())] {
+        let [large, small, again] = ["large", "small", "again"].map(|name| format!("{kind}-{name}"));
+        let (_, message) = agent.fail(Kind::Restore, &restore(&large, &store, "large"));
+        let [needed, free] = ["9437184 bytes", "8388608 bytes are free"];
+        assert!(message.contains(needed) && message.contains(free), "{message}");
+        let none: [&str; 0] = [];
+        assert_eq!(agent.place.ran(Kind::Restore, &large), none);
 
-    agent.place.hold(Kind::Restore, "small", "pre-restore-lock");
-    agent.accept(Kind::Restore, &restore("small", &store, "small"));
-    agent.place.wait_held(Kind::Restore, "small", "pre-restore-lock");
-    let filler = mount.fill();
-    agent.place.release(Kind::Restore, "small", "pre-restore-lock");
-    let job = agent.finished(Kind::Restore, "small");
-    let message = job["error_message"].as_str().unwrap_or_default();
-    assert!(
-        message.contains("No space left on device") && message.contains("make room"),
-        "{message}"
-    );
-    assert_eq!(job["lock_released"], true, "{job}");
-    fs::remove_file(filler).expect("it is ours");
-    let left = fs::read_dir(mount.path()).expect("it is there").count();
-    assert_eq!(left, 0, "nothing of the half file stays");
-    agent.succeed(Kind::Restore, &restore("again", &store, "small"));
+        agent.place.hold(Kind::Restore, &small, "pre-restore-lock");
+        agent.accept(Kind::Restore, &restore(&small, &store, "small"));
+        agent.place.wait_held(Kind::Restore, &small, "pre-restore-lock");
+        let filler = mount.fill();
+        agent.place.release(Kind::Restore, &small, "pre-restore-lock");
+        let job = agent.finished(Kind::Restore, &small);
+        let message = job["error_message"].as_str().unwrap_or_default();
+        assert!(
+            message.contains("No space left on device") && message.contains("make room"),
+            "{kind}: {message}"
+        );
+        assert_eq!(job["lock_released"], true, "{job}");
+        fs::remove_file(filler).expect("it is ours");
+        let left = fs::read_dir(mount.path()).expect("it is there").count();
+        assert_eq!(left, 0, "nothing of the half file stays");
+        agent.succeed(Kind::Restore, &restore(&again, &store, "small"));
+    }
 }
 
 #[test]

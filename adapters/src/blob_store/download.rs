@@ -1,13 +1,17 @@
 //! An object of a bucket becomes a file.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::{
     artifact::{Expected, ObjectKey, Sha256},
     ports::{LocalFile, Moved},
 };
-use futures_util::{StreamExt, stream};
-use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, path::Path};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use object_store::{GetOptions, GetRange, ObjectMeta, path::Path};
 use tokio::time::timeout;
 
 use super::{
@@ -16,17 +20,18 @@ use super::{
     connector::NotKept,
     failure::Failure,
     fault::Fault,
-    local::{Hashing, Target},
-    parts::parts,
+    local::{Target, Writing},
+    parts::{Part, parts},
     retry::Patience,
     tally,
 };
 
-/// Longer objects are fetched in ranges of this length.
-const RANGE_BYTES: u64 = 16 * 1024 * 1024;
+/// Longer objects are fetched in ranges of this length. Each is in memory until its turn to be written
+/// comes: to be hashed it need not be read again, and a file grows in order.
+const RANGE_BYTES: u64 = 4 * 1024 * 1024;
 /// Ranges on their way at a time.
-const RANGES_AT_A_TIME: usize = 4;
-/// So much of a range is collected before it is written.
+const RANGES_AT_A_TIME: usize = 6;
+/// So much of an object that comes in one stream is collected before it is written.
 const WRITE_BYTES: usize = 512 * 1024;
 /// So much of an answer its connection may hold meanwhile: it reads up to 400 KiB ahead, and while
 /// these are still being taken, up to as many again.
@@ -91,30 +96,42 @@ struct Download<'a> {
     budget: &'a Arc<Budget>,
 }
 
-/// A piece of the object, and how much of it is there.
-struct Progress<'a> {
-    /// Is told of what is written, where that comes in order.
-    hashing: Option<&'a Hashing>,
+/// How much of an object there is that comes in one stream.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
     /// Up to here it is written.
     at: u64,
-    end: u64,
-    /// As far as it was ever written: only what is new is progress. Otherwise an answer that always
-    /// breaks off at the same place would be asked for for ever.
+    /// As far as it ever came: only what is new is progress. Otherwise an answer that always breaks off
+    /// at the same place would be asked for for ever.
     furthest: u64,
 }
 
-impl Progress<'_> {
-    fn of(range: Range<u64>) -> Self {
-        Self {
-            hashing: None,
-            at: range.start,
-            end: range.end,
-            furthest: range.start,
-        }
-    }
+/// What the store sends of what was asked for.
+struct Incoming<'a> {
+    bucket: &'a Bucket,
+    pieces: BoxStream<'static, object_store::Result<Bytes>>,
+    /// So many bytes are still to come.
+    left: u64,
+}
 
-    fn is_done(&self) -> bool {
-        self.at >= self.end
+impl Incoming<'_> {
+    /// None when all is there.
+    async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let silence = self.bucket.limits.answer;
+        let piece = match timeout(silence, self.pieces.next()).await {
+            Ok(Some(piece)) => piece?,
+            Ok(None) if self.left == 0 => return Ok(None),
+            Ok(None) => {
+                return Err(Failure::unsteady("the store's answer ended before the object did"));
+            }
+            Err(_) => return Err(Failure::from(Fault::silence(silence))),
+        };
+        match self.left.checked_sub(piece.len() as u64) {
+            Some(left) => self.left = left,
+            None => return Err(Failure::strange("the store sent more than it was asked for")),
+        }
+        self.bucket.stall.moved();
+        Ok(Some(piece))
     }
 }
 
@@ -125,88 +142,137 @@ fn strong_tag(object: &ObjectMeta) -> Option<String> {
 
 impl Download<'_> {
     async fn fill(&self, target: &Target) -> Result<Sha256, Failure> {
+        let writing = target.write();
+        let fetched = self.fetch(&writing).await;
+        // If nothing more was taken, it tells why.
+        let sha256 = self.bucket.stall.excuse(writing.finish()).await?;
+        fetched?;
+        Ok(sha256)
+    }
+
+    async fn fetch(&self, writing: &Writing) -> Result<(), Failure> {
         // Without a tag, two ranges might be of two objects.
         if self.version.is_some() && self.length > RANGE_BYTES {
-            match self.in_ranges(target).await {
+            match self.in_ranges(writing).await {
                 Err(failure) if failure.is_strange() => {
                     tracing::debug!(cause = failure.summary(), "the store does not send ranges as asked");
                     tally::restarted();
+                    writing.begin_again().await?;
                 }
                 result => return result,
             }
         }
-        self.in_one_stream(target).await
+        self.in_one_stream(writing).await
     }
 
-    async fn in_ranges(&self, target: &Target) -> Result<Sha256, Failure> {
-        let hashing = target.hash();
+    async fn in_ranges(&self, writing: &Writing) -> Result<(), Failure> {
+        // They ask for memory in their order, so the one whose turn it is has some.
         let mut ranges = stream::iter(parts(self.length, RANGE_BYTES))
-            .map(|part| self.range(part.offset..part.end(), target))
+            .map(|part| self.range(part))
             .buffered(RANGES_AT_A_TIME);
-        while let Some(end) = ranges.next().await {
-            hashing.up_to(end?);
+        while let Some(range) = ranges.next().await {
+            let (buffer, length) = range?;
+            // A disk that is slower than the store holds up all ranges.
+            self.bucket.stall.excuse(writing.append(buffer, length)).await?;
         }
-        self.bucket.stall.excuse(hashing.value()).await
+        Ok(())
     }
 
-    /// Returns the range's end.
-    async fn range(&self, range: Range<u64>, target: &Target) -> Result<u64, Failure> {
+    async fn range(&self, part: Part) -> Result<(Buffer, usize), Failure> {
+        let mut buffer = self.lend(part.length).await;
         let mut trouble = self.patience.trouble();
-        let mut progress = Progress::of(range);
-        while !progress.is_done() {
-            let wanted = GetRange::Bounded(progress.at..progress.end);
-            if let Err(failure) = self.fetch(Some(wanted), &mut progress, target).await {
+        let mut filled = 0;
+        while filled < part.length {
+            if let Err(failure) = self.fetch_rest(part, &mut buffer, &mut filled).await {
                 trouble.bear(failure).await?;
             }
         }
-        Ok(progress.end)
+        Ok((buffer, part.length))
     }
 
-    async fn in_one_stream(&self, target: &Target) -> Result<Sha256, Failure> {
+    /// Asks once for what is not there yet. What came before a fault need not come again.
+    async fn fetch_rest(&self, part: Part, buffer: &mut Buffer, filled: &mut usize) -> Result<(), Failure> {
+        let range = part.offset + *filled as u64..part.end();
+        let left = range.end - range.start;
+        let wanted = Some(GetRange::Bounded(range));
+        let mut incoming = self.ask(wanted, left, buffer).await?;
+        while let Some(piece) = incoming.next().await? {
+            let end = *filled + piece.len();
+            buffer.as_mut()[*filled..end].copy_from_slice(&piece);
+            *filled = end;
+            self.patience.renew(piece.len() as u64);
+        }
+        Ok(())
+    }
+
+    async fn in_one_stream(&self, writing: &Writing) -> Result<(), Failure> {
         let mut trouble = self.patience.trouble();
-        let mut hashing = target.hash();
-        let (mut at, mut furthest) = (0, 0);
+        let mut progress = Progress::default();
         // Without a tag, what follows might be of another object.
         let mut can_resume = self.version.is_some();
-        while at < self.length {
-            if !can_resume && at > 0 {
-                at = 0;
-                hashing = target.hash();
+        while progress.at < self.length {
+            if !can_resume && progress.at > 0 {
+                writing.begin_again().await?;
+                progress.at = 0;
             }
-            let start = at;
-            let mut progress = Progress {
-                hashing: Some(&hashing),
-                at,
-                end: self.length,
-                furthest,
-            };
-            let wanted = (start > 0).then_some(GetRange::Offset(start));
-            let result = match self.fetch(wanted, &mut progress, target).await {
+            let start = progress.at;
+            let result = match self.fetch_on(&mut progress, writing).await {
                 Err(failure) if start > 0 && failure.is_strange() => {
                     can_resume = false;
                     Err(Failure::unsteady("the store does not send the rest of an object"))
                 }
                 result => result,
             };
-            (at, furthest) = (progress.at, progress.furthest);
             if let Err(failure) = result {
                 trouble.bear(failure).await?;
             }
         }
-        self.bucket.stall.excuse(hashing.value()).await
+        Ok(())
     }
 
-    /// Asks once, and writes what comes.
-    async fn fetch(
-        &self,
-        range: Option<GetRange>,
-        progress: &mut Progress<'_>,
-        target: &Target,
-    ) -> Result<(), Failure> {
-        // Before the store is asked: what was asked for comes, and takes memory unread; and others may hold
-        // all the memory for as long as their stores are silent.
-        let lent = self.budget.lend_beside(CONNECTION_BYTES, WRITE_BYTES);
-        let buffer = self.bucket.stall.excuse(lent).await;
+    /// Asks once for all that is not there yet, and writes what comes.
+    async fn fetch_on(&self, progress: &mut Progress, writing: &Writing) -> Result<(), Failure> {
+        let mut buffer = self.lend(WRITE_BYTES).await;
+        let wanted = (progress.at > 0).then_some(GetRange::Offset(progress.at));
+        let mut incoming = self.ask(wanted, self.length - progress.at, &buffer).await?;
+        let mut pending = 0;
+        let end = loop {
+            let mut piece = match incoming.next().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break Ok(()),
+                Err(failure) => break Err(failure),
+            };
+            while !piece.is_empty() {
+                let length = piece.len().min(WRITE_BYTES - pending);
+                buffer.as_mut()[pending..pending + length].copy_from_slice(&piece.split_to(length));
+                pending += length;
+                if pending == WRITE_BYTES {
+                    buffer = writing.write(buffer, pending).await?;
+                    progress.at += pending as u64;
+                    pending = 0;
+                }
+            }
+            let received = progress.at + pending as u64;
+            if received > progress.furthest {
+                self.patience.renew(received - progress.furthest);
+                progress.furthest = received;
+            }
+        };
+        // What came before a fault need not come again.
+        writing.write(buffer, pending).await?;
+        progress.at += pending as u64;
+        end
+    }
+
+    /// Before the store is asked: what was asked for comes, and takes memory unread; and others may hold
+    /// all the memory for as long as their stores are silent.
+    async fn lend(&self, length: usize) -> Buffer {
+        let lent = self.budget.lend_beside(CONNECTION_BYTES, length);
+        self.bucket.stall.excuse(lent).await
+    }
+
+    /// Asks the store; `left` is what it has to send.
+    async fn ask(&self, range: Option<GetRange>, left: u64, buffer: &Buffer) -> Result<Incoming<'_>, Failure> {
         let mut options = GetOptions::new().with_if_match(self.version.clone()).with_range(range);
         if buffer.is_scarce() {
             // A connection that waits for its next range keeps the memory that it has read into.
@@ -229,65 +295,10 @@ impl Download<'_> {
                 None => Failure::changed_object(),
             });
         }
-        self.receive(answer, progress, target, buffer).await
-    }
-
-    async fn receive(
-        &self,
-        answer: GetResult,
-        progress: &mut Progress<'_>,
-        target: &Target,
-        mut buffer: Buffer,
-    ) -> Result<(), Failure> {
-        let silence = self.bucket.limits.answer;
-        let mut pieces = answer.into_stream();
-        let mut pending = 0;
-        let end = loop {
-            let mut piece = match timeout(silence, pieces.next()).await {
-                Ok(Some(Ok(piece))) => piece,
-                Ok(Some(Err(error))) => break Err(error.into()),
-                Ok(None) => break Ok(()),
-                Err(_) => break Err(Failure::from(Fault::silence(silence))),
-            };
-            if piece.len() as u64 > progress.end - progress.at - pending as u64 {
-                break Err(Failure::strange("the store sent more than it was asked for"));
-            }
-            self.bucket.stall.moved();
-            while !piece.is_empty() {
-                let length = piece.len().min(WRITE_BYTES - pending);
-                buffer.as_mut()[pending..pending + length].copy_from_slice(&piece.split_to(length));
-                pending += length;
-                if pending == WRITE_BYTES {
-                    buffer = self.write(buffer, &mut pending, progress, target).await?;
-                }
-            }
-            let received = progress.at + pending as u64;
-            if received > progress.furthest {
-                self.patience.renew(received - progress.furthest);
-                progress.furthest = received;
-            }
-        };
-        // What came before a fault need not come again.
-        self.write(buffer, &mut pending, progress, target).await?;
-        end?;
-        if !progress.is_done() {
-            return Err(Failure::unsteady("the store's answer ended before the object did"));
-        }
-        Ok(())
-    }
-
-    async fn write(
-        &self,
-        buffer: Buffer,
-        pending: &mut usize,
-        progress: &mut Progress<'_>,
-        target: &Target,
-    ) -> Result<Buffer, Failure> {
-        let buffer = target.write(progress.at, buffer, *pending).await?;
-        progress.at += std::mem::take(pending) as u64;
-        if let Some(hashing) = progress.hashing {
-            hashing.up_to(progress.at);
-        }
-        Ok(buffer)
+        Ok(Incoming {
+            bucket: self.bucket,
+            pieces: answer.into_stream(),
+            left,
+        })
     }
 }

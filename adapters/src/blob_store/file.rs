@@ -25,7 +25,7 @@ use super::{
     failure::Failure,
     halting::unless_halted,
     hidden::{Hidden, ignore_absence},
-    local::{Source, Target, blocking},
+    local::{Source, Target, Writing, blocking},
     movement::Stall,
     parts::parts,
     tally,
@@ -218,7 +218,11 @@ impl Directory {
         refuse_other_size(length, expected)?;
         let target = Target::open(target).await?;
         tally::expect(length);
-        let sha256 = self.receive(file, length, &target, budget).await?;
+        let writing = target.write();
+        let received = self.receive(file, length, &writing, budget).await;
+        // If nothing more was taken, it tells why.
+        let sha256 = writing.finish().await?;
+        received?;
         target.finish(length).await?;
         checked(length, sha256, expected)
     }
@@ -243,27 +247,25 @@ impl Directory {
         .await
     }
 
-    async fn receive(&self, file: File, length: u64, target: &Target, budget: &Arc<Budget>) -> Result<Sha256, Failure> {
+    async fn receive(&self, file: File, length: u64, writing: &Writing, budget: &Arc<Budget>) -> Result<(), Failure> {
         let file = Arc::new(file);
-        let digest = Digest::default();
         for part in parts(length, COPY_BYTES) {
             let mut buffer = budget.lend(part.length).await;
-            let (file, digest) = (Arc::clone(&file), digest.clone());
+            let file = Arc::clone(&file);
             let read = blocking(move || {
                 let result = file.read_exact_at(buffer.as_mut(), part.offset);
-                digest.update(buffer.as_ref());
                 (buffer, result)
             });
             let read = within(self.patience, "reading the object", async { Ok(read.await) });
             let (buffer, result) = self.stall.watch(read).await?;
             match result {
-                Ok(()) => target.write(part.offset, buffer, part.length).await?,
+                Ok(()) => writing.append(buffer, part.length).await?,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Failure::changed_object()),
                 Err(error) => return Err(Failure::directory("reading the object", &error)),
             };
             tally::moved(part.length as u64);
         }
-        Ok(digest.value())
+        Ok(())
     }
 }
 

@@ -1,17 +1,13 @@
 //! The file on this machine that a transfer reads or makes.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    sync::{Arc, mpsc},
-    time::SystemTime,
-};
+use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use domain::{artifact::Sha256, ports::LocalFile};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, spawn_blocking},
+};
 
 use super::{
     budget::{Budget, Buffer},
@@ -21,9 +17,8 @@ use super::{
 };
 use crate::beneath::{OpenDirectory, identity};
 
-/// So much of a file is hashed at a time. Every download has a buffer of this length, which no budget
-/// counts.
-const HASH_BYTES: usize = 64 * 1024;
+/// So much is hashed and then written at a time: it is still in the processor's cache.
+const STEP_BYTES: usize = 256 * 1024;
 
 /// Runs what blocks where it may.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -143,37 +138,31 @@ impl Target {
         .await
     }
 
-    /// Writes the first bytes of a buffer, and gives it back.
-    pub(super) async fn write(&self, offset: u64, buffer: Buffer, length: usize) -> Result<Buffer, Failure> {
-        let file = Arc::clone(&self.file);
-        let (buffer, result) = blocking(move || {
-            let result = file.write_all_at(&buffer.as_ref()[..length], offset);
-            (buffer, result)
-        })
-        .await;
-        result.map_err(|error| Failure::local("writing", &self.path, &error))?;
-        Ok(buffer)
-    }
-
-    /// Begins to hash what is written, from its beginning.
-    pub(super) fn hash(&self) -> Hashing {
-        let (written, ends) = mpsc::channel::<u64>();
+    /// Begins to write the file, from its beginning.
+    pub(super) fn write(&self) -> Writing {
+        // One waits while another is written; more would only hold memory.
+        let (orders, mut queue) = mpsc::channel(1);
         let file = Arc::clone(&self.file);
         let work = spawn_blocking(move || {
-            let digest = Digest::default();
-            let (mut buffer, mut at) = (vec![0; HASH_BYTES], 0);
-            for end in ends {
-                while at < end {
-                    let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(HASH_BYTES);
-                    file.read_exact_at(&mut buffer[..length], at)?;
-                    digest.update(&buffer[..length]);
-                    at += length as u64;
+            let (mut digest, mut at) = (Digest::default(), 0);
+            while let Some(order) = queue.blocking_recv() {
+                match order {
+                    Order::Append { buffer, length, back } => {
+                        for step in buffer.as_ref()[..length].chunks(STEP_BYTES) {
+                            digest.update(step);
+                            file.write_all_at(step, at)?;
+                            at += step.len() as u64;
+                        }
+                        // Who does not want it back leaves it to the budget.
+                        let _ = back.send(buffer);
+                    }
+                    Order::BeginAgain => (digest, at) = (Digest::default(), 0),
                 }
             }
             Ok(digest.value())
         });
-        Hashing {
-            written,
+        Writing {
+            orders,
             work,
             path: self.path.clone(),
         }
@@ -191,29 +180,67 @@ impl Target {
     }
 }
 
-/// The digest of a file that is being written. It is read again for that, from the system's memory:
-/// parts may come in any order, and none of them need be held. Dropped, it comes to nothing.
+/// A file that is being written, from its beginning to its end, and hashed on the way: what was hashed
+/// is what was written, and need not be read again.
 #[derive(Debug)]
-pub(super) struct Hashing {
-    written: mpsc::Sender<u64>,
+pub(super) struct Writing {
+    orders: mpsc::Sender<Order>,
     work: JoinHandle<io::Result<Sha256>>,
     path: PathBuf,
 }
 
-impl Hashing {
-    /// All up to here is written.
-    pub(super) fn up_to(&self, end: u64) {
-        // If it broke off, `value` tells why.
-        let _ = self.written.send(end);
+#[derive(Debug)]
+enum Order {
+    /// The first bytes of the buffer come after all that came before.
+    Append {
+        buffer: Buffer,
+        length: usize,
+        back: oneshot::Sender<Buffer>,
+    },
+    /// What comes next is the file's beginning.
+    BeginAgain,
+}
+
+impl Writing {
+    /// Appends the first bytes of a buffer, and returns as soon as they wait for their turn. The buffer
+    /// comes back when they are written.
+    ///
+    /// # Errors
+    ///
+    /// Once something could not be written nothing more is taken; the cause is what
+    /// [`finish`](Self::finish) fails with. The same holds for all others.
+    pub(super) async fn append(&self, buffer: Buffer, length: usize) -> Result<oneshot::Receiver<Buffer>, Failure> {
+        let (back, written) = oneshot::channel();
+        self.order(Order::Append { buffer, length, back }).await?;
+        Ok(written)
     }
 
-    /// The digest of all that was written.
-    pub(super) async fn value(self) -> Result<Sha256, Failure> {
-        let Self { written, work, path } = self;
-        drop(written);
+    /// Appends the first bytes of a buffer, and gives it back when they are written.
+    pub(super) async fn write(&self, buffer: Buffer, length: usize) -> Result<Buffer, Failure> {
+        let written = self.append(buffer, length).await?;
+        written.await.map_err(|_| self.has_failed())
+    }
+
+    /// Writes the file anew.
+    pub(super) async fn begin_again(&self) -> Result<(), Failure> {
+        self.order(Order::BeginAgain).await
+    }
+
+    /// The digest of all bytes, when they are written.
+    pub(super) async fn finish(self) -> Result<Sha256, Failure> {
+        let Self { orders, work, path } = self;
+        drop(orders);
         match work.await {
-            Ok(digest) => digest.map_err(|error| Failure::local("reading", &path, &error)),
+            Ok(digest) => digest.map_err(|error| Failure::local("writing", &path, &error)),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+    }
+
+    async fn order(&self, order: Order) -> Result<(), Failure> {
+        self.orders.send(order).await.map_err(|_| self.has_failed())
+    }
+
+    fn has_failed(&self) -> Failure {
+        Failure::local("writing", &self.path, &io::Error::other("it has failed"))
     }
 }

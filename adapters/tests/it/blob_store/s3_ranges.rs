@@ -7,6 +7,7 @@ use domain::{
     artifact::Expected,
     ports::{BlobStore, BlobStoreError, Halt, Tally},
 };
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 use crate::faulty::Fault;
 
 /// In two ranges.
-const LENGTH: usize = 20 * MIB;
+const LENGTH: usize = 5 * MIB;
 
 async fn scene_with(bytes: &[u8]) -> Scene {
     let scene = Scene::new().await;
@@ -96,10 +97,69 @@ async fn a_store_that_sends_all_of_a_large_object_for_each_range_is_read_in_one_
 async fn a_store_that_sends_another_range_is_read_in_one_stream() {
     let bytes = noise(LENGTH);
     let scene = scene_with(&bytes).await;
-    let other = Fault::Add("content-range", "bytes 1-16777216/20971520");
+    let other = Fault::Add("content-range", "bytes 1-4194304/5242880");
     scene.proxy.plan(usize::MAX, "GET", "/a", other);
     let back = download(&patient(PATIENT), &scene.store(), "a").await.unwrap();
     assert_same(&back, &bytes, "in one stream");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_that_come_out_of_order_are_put_in_order() {
+    let bytes = noise(11 * MIB);
+    let scene = scene_with(&bytes).await;
+    let allowed = Arc::new(Semaphore::new(0));
+    scene.proxy.plan(1, "GET", "/a", Fault::Await(Arc::clone(&allowed)));
+    let (desk, tally) = (Desk::new(), Tally::default());
+    let target = desk.file("target", b"");
+    let download = tokio::spawn({
+        let (store, target, tally) = (scene.store(), local(&target), tally.clone());
+        async move {
+            let (expected, halt) = (Expected::default(), Halt::default());
+            patient(PATIENT)
+                .download(&store, &key("a"), &target, expected, &halt, &tally)
+                .await
+        }
+    });
+    // All but the one that is held back, which is of 4 MiB or the rest.
+    until("the others to come", || tally.done() >= Some(7 * MIB as u64)).await;
+    allowed.add_permits(1);
+    let moved = download.await.unwrap().unwrap();
+    assert_same(&fs::read(&target).unwrap(), &bytes, "in order");
+    assert_eq!(moved.sha256, sha256(&bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_downloads_that_share_little_memory_all_end() {
+    let bytes = noise(13 * MIB);
+    let scene = scene_with(&bytes).await;
+    // Of each range, one fits, or two, or five.
+    for memory in [5, 10, 25] {
+        let store = ObjectBlobStore::new(TransferSettings {
+            memory_bytes: memory * MIB as u64,
+            ..TransferSettings::default()
+        });
+        let place = scene.store();
+        let downloads = (0..6).map(|_| download(&store, &place, "a"));
+        for back in join_all(downloads).await {
+            assert_same(&back.unwrap(), &bytes, &format!("with {memory} MiB"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_breaks_off_goes_on_where_it_was() {
+    let bytes = noise(LENGTH);
+    let scene = scene_with(&bytes).await;
+    scene.proxy.plan(1, "GET", "/a", Fault::CutBody(MIB as u64 / 2));
+    let back = download(&patient(PATIENT), &scene.store(), "a").await.unwrap();
+    assert_same(&back, &bytes, "resumed");
+    let asked = scene.proxy.headers("GET", "/a", "range");
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    let again = asked[2].as_deref().unwrap_or_default();
+    assert!(
+        !again.starts_with("bytes=0-") && !again.starts_with("bytes=4194304-"),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
