@@ -107,18 +107,24 @@ impl Bench {
         // The object that all fetch. The store has made it, so it knows the ETag without a look.
         let made = work(Direction::Up, "fetched").run(self.place.path());
         let fetched = made.keys.concat();
-        for _ in 0..rounds {
-            let jobs = work(Direction::Up, "by-agent").run(self.place.path());
-            push_jobs(&mut up, &jobs);
-            self.remove_all(&jobs);
-            for tool in &self.tools {
+        for round in 0..rounds {
+            for client in self.clients(round) {
+                let Some(tool) = client else {
+                    let jobs = work(Direction::Up, "by-agent").run(self.place.path());
+                    push_jobs(&mut up, &jobs);
+                    self.remove_all(&jobs);
+                    continue;
+                };
                 let key = format!("by-{}", tool.name());
                 let command = tool.command(Direction::Up, endpoint, &artifact.path, &key);
                 up.push(tool.name(), true, measured::run(&command, self.place.path()));
                 self.check(&self.store.path(&key), artifact);
             }
-            push_jobs(&mut down, &work(Direction::Down, &fetched).run(self.place.path()));
-            for tool in &self.tools {
+            for client in self.clients(round) {
+                let Some(tool) = client else {
+                    push_jobs(&mut down, &work(Direction::Down, &fetched).run(self.place.path()));
+                    continue;
+                };
                 let file = self.place.path().join("fetched");
                 let command = tool.command(Direction::Down, endpoint, &file, &fetched);
                 down.push(tool.name(), true, measured::run(&command, self.place.path()));
@@ -127,6 +133,14 @@ impl Bench {
         }
         self.remove_all(&made);
         [up, down]
+    }
+
+    /// The agent, which is none of the tools, and all others, another one first in each round: what was
+    /// done before is not the same for all.
+    fn clients(&self, round: usize) -> impl Iterator<Item = Option<&Tool>> {
+        let count = self.tools.len() + 1;
+        let all = move |index: usize| self.tools.get((round + index) % count);
+        (0..count).map(all)
     }
 
     fn with_floor(&self, mut table: Table, artifact: &Artifact, rounds: usize) -> Table {

@@ -136,9 +136,9 @@ const HEAD: &str = "# What transfers cost\n\nWritten by `cargo bench --bench tra
 ![wall time, CPU time and memory of the largest file](transfers.svg)\n\n";
 
 const NOTES: &str = "\n\
-- All clients move the same file of random bytes to and from the same store, in turns, round after round; each is \
-started for each transfer, the agent too. The store is `s3s-fs` in a process of its own, over plain HTTP on loopback, \
-and shares the cores with the client: wall times are those of both together.\n\
+- All clients move the same file of random bytes to and from the same store, in turns, round after round, of which \
+each begins with another one; each is started for each transfer, the agent too. The store is `s3s-fs` in a process of \
+its own, over plain HTTP on loopback, and shares the cores with the client: wall times are those of both together.\n\
 - Where the files lie in memory (tmpfs), no disk is measured, and syncing costs nothing. Elsewhere the agent's restores \
 wait for the disk, and nobody else's do.\n\
 - CPU is user and system time of the client alone, with all processes that it starts; for the agent the scripts' too: \
