@@ -34,18 +34,18 @@ async fn a_process_left_behind_delays_nothing_and_stays_alive() {
 async fn a_process_left_behind_goes_on_writing_unseen_and_unhindered() {
     for way in WAYS {
         let scripts = Scripts::with_backup(&format!(
-            "export SCRIPT=$$
-             {way} bash -c '
-                 while kill -0 $SCRIPT 2> /dev/null; do sleep 0.01; done
+            "{way} bash -c '
+                 while [ ! -e \"$GO\" ]; do sleep 0.01; done
                  head -c 1048576 /dev/zero && head -c 1048576 /dev/zero >&2 && echo done > \"$DONE\"' &
              echo $! > \"$PID_FILE\"
              echo mine"
         ));
-        let [pid_file, done] = ["pid", "done"].map(|name| scripts.path(name));
-        let call = call_with(&[("PID_FILE", &pid_file), ("DONE", &done)]);
+        let [pid_file, go, done] = ["pid", "go", "done"].map(|name| scripts.path(name));
+        let call = call_with(&[("PID_FILE", &pid_file), ("GO", &go), ("DONE", &done)]);
         let outcome = scripts.run(&call).await.unwrap();
         let writer = LeftBehind::of(&pid_file).await;
         assert_eq!(&*outcome.log.stdout, "mine\n", "{way}");
+        fs::write(&go, "").unwrap();
         assert_eq!(line_of(&done).await, "done", "{way}");
         until("the writer has ended by itself", || (!writer.is_alive()).then_some(())).await;
     }
