@@ -15,9 +15,32 @@ pub(super) struct Budget {
     units: Arc<Semaphore>,
     /// So many units there are in all.
     all: usize,
-    /// Buffers that were given back. Using them again keeps the memory from growing beyond what is
-    /// lent: an allocator gives large pieces back late.
-    spare: Mutex<Vec<Vec<u8>>>,
+    memory: Mutex<Memory>,
+}
+
+/// What the units stand for. Who has units but no buffer yet is not in it.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Units of all lent buffers.
+    lent: usize,
+    /// Buffers that were given back, the oldest first. Using them again keeps the memory from growing
+    /// beyond what is lent: an allocator gives large pieces back late.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Memory {
+    /// Keeps no more than what is not lent.
+    fn keep_within(&mut self, all: usize) {
+        let room = all.saturating_sub(self.lent) * UNIT_BYTES;
+        let mut kept: usize = self.spare.iter().map(Vec::capacity).sum();
+        self.spare.retain(|buffer| {
+            let has_room = kept <= room;
+            if !has_room {
+                kept -= buffer.capacity();
+            }
+            has_room
+        });
+    }
 }
 
 impl Budget {
@@ -28,7 +51,7 @@ impl Budget {
         Self {
             units: Arc::new(Semaphore::new(all)),
             all,
-            spare: Mutex::default(),
+            memory: Mutex::default(),
         }
     }
 
@@ -57,30 +80,26 @@ impl Budget {
             }
         };
 
-        let mut spare = self.spare();
-        // A much larger one would hold more memory than was counted for it.
-        let fits = |buffer: &Vec<u8>| (length..=2 * length).contains(&buffer.capacity());
-        let fitting = spare.iter().position(fits);
-        let mut bytes = match fitting {
-            Some(index) => spare.swap_remove(index),
-            None => {
-                // Of no use to this transfer; kept, they would come on top of the budget.
-                spare.clear();
-                Vec::new()
-            }
-        };
-        drop(spare);
+        let mut memory = self.memory();
+        // A larger one would hold more memory than is counted for it.
+        let counted = length.div_ceil(UNIT_BYTES).max(1) * UNIT_BYTES;
+        let fits = |buffer: &Vec<u8>| (length..=counted).contains(&buffer.capacity());
+        let fitting = memory.spare.iter().position(fits);
+        let mut bytes = fitting.map(|index| memory.spare.remove(index)).unwrap_or_default();
+        memory.lent += units.num_permits();
+        memory.keep_within(self.all);
+        drop(memory);
         bytes.resize(length, 0);
         Buffer {
             bytes,
             is_scarce,
             budget: Arc::clone(self),
-            _units: units,
+            units,
         }
     }
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,7 +109,7 @@ pub(super) struct Buffer {
     bytes: Vec<u8>,
     is_scarce: bool,
     budget: Arc<Budget>,
-    _units: OwnedSemaphorePermit,
+    units: OwnedSemaphorePermit,
 }
 
 impl Buffer {
@@ -112,13 +131,14 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut spare = self.budget.spare();
-        spare.push(std::mem::take(&mut self.bytes));
-        let kept: usize = spare.iter().map(Vec::capacity).sum();
-        // This one's units are returned only after this, so all the others are what must be there.
-        let is_last = self.budget.units.available_permits() + self._units.num_permits() == self.budget.all;
-        if is_last || kept > self.budget.all * UNIT_BYTES {
-            spare.clear();
+        let mut memory = self.budget.memory();
+        memory.lent -= self.units.num_permits();
+        memory.spare.push(std::mem::take(&mut self.bytes));
+        memory.keep_within(self.budget.all);
+        // This one's units are returned only after this, so all the others are what must be there. Who
+        // waits for some will use the buffer again.
+        if self.budget.units.available_permits() + self.units.num_permits() == self.budget.all {
+            memory.spare.clear();
         }
     }
 }
@@ -181,13 +201,53 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_buffer_holds_no_more_than_is_counted_for_it() {
+        let budget = budget();
+        let _other = budget.lend(UNIT_BYTES).await;
+        drop(budget.lend(8 * UNIT_BYTES).await);
+        let half = budget.lend(4 * UNIT_BYTES).await;
+        assert_eq!(half.bytes.capacity(), 4 * UNIT_BYTES);
+        drop(half);
+        let last = budget.lend(4 * UNIT_BYTES - 1).await;
+        assert_eq!(last.bytes.capacity(), 4 * UNIT_BYTES, "it is used again");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_and_what_is_lent_are_never_more_than_there_is() {
+        let budget = budget();
+        let _other = budget.lend(UNIT_BYTES).await;
+        let lent = [budget.lend(8 * UNIT_BYTES).await, budget.lend(8 * UNIT_BYTES).await];
+        drop(lent);
+        assert_eq!(budget.memory().spare.len(), 2);
+        let _small = budget.lend(4 * UNIT_BYTES).await;
+        assert_eq!(budget.memory().spare.len(), 2, "there is room for all");
+        let _more = budget.lend(4 * UNIT_BYTES).await;
+        assert_eq!(budget.memory().spare.len(), 1);
+        let _most = budget.lend(15 * UNIT_BYTES).await;
+        assert!(budget.memory().spare.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_waited_for_is_kept() {
+        let budget = budget();
+        let eighths = [(); 8].map(|()| budget.lend(3 * UNIT_BYTES).now_or_never().unwrap());
+        let mut waiting: Vec<_> = (0..8).map(|_| Box::pin(budget.lend(3 * UNIT_BYTES))).collect();
+        for lend in &mut waiting {
+            assert!(lend.as_mut().now_or_never().is_none());
+        }
+        // They have the units now, but not yet the buffers.
+        drop(eighths);
+        assert_eq!(budget.memory().spare.len(), 8);
+    }
+
+    #[tokio::test]
     async fn nothing_is_kept_when_nothing_is_lent() {
         let budget = budget();
         let first = budget.lend(UNIT_BYTES).await;
         let second = budget.lend(UNIT_BYTES).await;
         drop(first);
-        assert_eq!(budget.spare().len(), 1);
+        assert_eq!(budget.memory().spare.len(), 1);
         drop(second);
-        assert!(budget.spare().is_empty());
+        assert!(budget.memory().spare.is_empty());
     }
 }

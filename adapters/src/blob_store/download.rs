@@ -1,6 +1,9 @@
 //! An object of a bucket becomes a file.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use domain::{
@@ -29,8 +32,10 @@ use super::{
 /// Longer objects are fetched in ranges of this length. Each is in memory until its turn to be written
 /// comes: to be hashed it need not be read again, and a file grows in order.
 const RANGE_BYTES: u64 = 4 * 1024 * 1024;
-/// Ranges on their way at a time.
-const RANGES_AT_A_TIME: usize = 6;
+/// Ranges on their way at a time. With two that wait for the disk they fit into the usual memory, so that
+/// none has to wait for it, and connections are kept. Should its store fall silent, a transfer must not
+/// hold all the memory of the others.
+const RANGES_AT_A_TIME: usize = 4;
 /// So much of an object that comes in one stream is collected before it is written.
 const WRITE_BYTES: usize = 512 * 1024;
 /// So much of an answer its connection may hold meanwhile: it reads up to 400 KiB ahead, and while
@@ -142,10 +147,10 @@ fn strong_tag(object: &ObjectMeta) -> Option<String> {
 
 impl Download<'_> {
     async fn fill(&self, target: &Target) -> Result<Sha256, Failure> {
-        let writing = target.write();
+        let writing = target.write(&self.bucket.stall);
         let fetched = self.fetch(&writing).await;
         // If nothing more was taken, it tells why.
-        let sha256 = self.bucket.stall.excuse(writing.finish()).await?;
+        let sha256 = writing.finish().await?;
         fetched?;
         Ok(sha256)
     }
@@ -166,20 +171,27 @@ impl Download<'_> {
     }
 
     async fn in_ranges(&self, writing: &Writing) -> Result<(), Failure> {
-        // They ask for memory in their order, so the one whose turn it is has some.
+        let fitting = self.budget.holds(RANGE_BYTES + CONNECTION_BYTES as u64);
+        // Where memory is little, some is left to others all the same.
+        let at_a_time = (fitting - 1).clamp(1, RANGES_AT_A_TIME);
+        let turn = AtomicU64::new(0);
+        // They ask for memory in their order, so the one whose turn it is has some if any has.
         let mut ranges = stream::iter(parts(self.length, RANGE_BYTES))
-            .map(|part| self.range(part))
-            .buffered(RANGES_AT_A_TIME);
+            .map(|part| self.range(part, &turn))
+            .buffered(at_a_time);
         while let Some(range) = ranges.next().await {
             let (buffer, length) = range?;
+            turn.fetch_add(length as u64, Ordering::Relaxed);
             // A disk that is slower than the store holds up all ranges.
-            self.bucket.stall.excuse(writing.append(buffer, length)).await?;
+            writing.append(buffer, length).await?;
         }
         Ok(())
     }
 
-    async fn range(&self, part: Part) -> Result<(Buffer, usize), Failure> {
-        let mut buffer = self.lend(part.length).await;
+    async fn range(&self, part: Part, turn: &AtomicU64) -> Result<(Buffer, usize), Failure> {
+        // As long as an earlier one is on its way, bytes have to move.
+        let is_its_turn = || turn.load(Ordering::Relaxed) == part.offset;
+        let mut buffer = self.lend(part.length, is_its_turn).await;
         let mut trouble = self.patience.trouble();
         let mut filled = 0;
         while filled < part.length {
@@ -232,7 +244,7 @@ impl Download<'_> {
 
     /// Asks once for all that is not there yet, and writes what comes.
     async fn fetch_on(&self, progress: &mut Progress, writing: &Writing) -> Result<(), Failure> {
-        let mut buffer = self.lend(WRITE_BYTES).await;
+        let mut buffer = self.lend(WRITE_BYTES, || true).await;
         let wanted = (progress.at > 0).then_some(GetRange::Offset(progress.at));
         let mut incoming = self.ask(wanted, self.length - progress.at, &buffer).await?;
         let mut pending = 0;
@@ -266,9 +278,9 @@ impl Download<'_> {
 
     /// Before the store is asked: what was asked for comes, and takes memory unread; and others may hold
     /// all the memory for as long as their stores are silent.
-    async fn lend(&self, length: usize) -> Buffer {
+    async fn lend(&self, length: usize, is_all: impl Fn() -> bool) -> Buffer {
         let lent = self.budget.lend_beside(CONNECTION_BYTES, length);
-        self.bucket.stall.excuse(lent).await
+        self.bucket.stall.excuse(is_all, lent).await
     }
 
     /// Asks the store; `left` is what it has to send.

@@ -349,7 +349,7 @@ impl fmt::Display for Failure {
             Cause::Stalled(after) => write!(
                 f,
                 "no byte was moved for {} (transfer_stall_timeout); check the network, the store's health and load, \
-                 and proxies and firewalls in between",
+                 proxies and firewalls in between, and this machine's disks",
                 spoken(*after)
             ),
             Cause::Unsteady(text)

@@ -218,11 +218,14 @@ impl Directory {
         refuse_other_size(length, expected)?;
         let target = Target::open(target).await?;
         tally::expect(length);
-        let writing = target.write();
-        let received = self.receive(file, length, &writing, budget).await;
-        // If nothing more was taken, it tells why.
-        let sha256 = writing.finish().await?;
-        received?;
+        let fill = async {
+            let writing = target.write(&self.stall);
+            let received = self.receive(file, length, &writing, budget).await;
+            // If nothing more was taken, it tells why.
+            let sha256 = writing.finish().await?;
+            received.map(|()| sha256)
+        };
+        let sha256 = self.stall.watch(fill).await?;
         target.finish(length).await?;
         checked(length, sha256, expected)
     }
@@ -250,14 +253,15 @@ impl Directory {
     async fn receive(&self, file: File, length: u64, writing: &Writing, budget: &Arc<Budget>) -> Result<(), Failure> {
         let file = Arc::new(file);
         for part in parts(length, COPY_BYTES) {
-            let mut buffer = budget.lend(part.length).await;
+            let mut buffer = self.stall.excuse(|| true, budget.lend(part.length)).await;
             let file = Arc::clone(&file);
             let read = blocking(move || {
                 let result = file.read_exact_at(buffer.as_mut(), part.offset);
                 (buffer, result)
             });
             let read = within(self.patience, "reading the object", async { Ok(read.await) });
-            let (buffer, result) = self.stall.watch(read).await?;
+            let (buffer, result) = read.await?;
+            self.stall.moved();
             match result {
                 Ok(()) => writing.append(buffer, part.length).await?,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Failure::changed_object()),

@@ -1,6 +1,13 @@
 //! The file on this machine that a transfer reads or makes.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use domain::{artifact::Sha256, ports::LocalFile};
@@ -13,6 +20,7 @@ use super::{
     budget::{Budget, Buffer},
     digest::Digest,
     failure::Failure,
+    movement::Stall,
     parts::Part,
 };
 use crate::beneath::{OpenDirectory, identity};
@@ -139,33 +147,9 @@ impl Target {
     }
 
     /// Begins to write the file, from its beginning.
-    pub(super) fn write(&self) -> Writing {
-        // One waits while another is written; more would only hold memory.
-        let (orders, mut queue) = mpsc::channel(1);
+    pub(super) fn write(&self, stall: &Stall) -> Writing {
         let file = Arc::clone(&self.file);
-        let work = spawn_blocking(move || {
-            let (mut digest, mut at) = (Digest::default(), 0);
-            while let Some(order) = queue.blocking_recv() {
-                match order {
-                    Order::Append { buffer, length, back } => {
-                        for step in buffer.as_ref()[..length].chunks(STEP_BYTES) {
-                            digest.update(step);
-                            file.write_all_at(step, at)?;
-                            at += step.len() as u64;
-                        }
-                        // Who does not want it back leaves it to the budget.
-                        let _ = back.send(buffer);
-                    }
-                    Order::BeginAgain => (digest, at) = (Digest::default(), 0),
-                }
-            }
-            Ok(digest.value())
-        });
-        Writing {
-            orders,
-            work,
-            path: self.path.clone(),
-        }
+        Writing::begin(&self.path, stall, move |bytes, at| file.write_all_at(bytes, at))
     }
 
     /// Cuts the file to its length, and writes all to the disk.
@@ -202,6 +186,40 @@ enum Order {
 }
 
 impl Writing {
+    /// What the disk takes counts as movement: a slow one is waited for, a dead one is not.
+    fn begin<W>(path: &Path, stall: &Stall, write_at: W) -> Self
+    where
+        W: Fn(&[u8], u64) -> io::Result<()> + Send + 'static,
+    {
+        // One waits while another is written; more would only hold memory.
+        let (orders, mut queue) = mpsc::channel(1);
+        let movement = stall.movement();
+        let work = spawn_blocking(move || {
+            let (mut digest, mut at) = (Digest::default(), 0);
+            while let Some(order) = queue.blocking_recv() {
+                match order {
+                    Order::Append { buffer, length, back } => {
+                        for step in buffer.as_ref()[..length].chunks(STEP_BYTES) {
+                            digest.update(step);
+                            write_at(step, at)?;
+                            at += step.len() as u64;
+                            movement.seen();
+                        }
+                        // Who does not want it back leaves it to the budget.
+                        let _ = back.send(buffer);
+                    }
+                    Order::BeginAgain => (digest, at) = (Digest::default(), 0),
+                }
+            }
+            Ok(digest.value())
+        });
+        Self {
+            orders,
+            work,
+            path: path.to_owned(),
+        }
+    }
+
     /// Appends the first bytes of a buffer, and returns as soon as they wait for their turn. The buffer
     /// comes back when they are written.
     ///
@@ -242,5 +260,46 @@ impl Writing {
 
     fn has_failed(&self) -> Failure {
         Failure::local("writing", &self.path, &io::Error::other("it has failed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc::channel, thread, time::Duration};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(200);
+
+    async fn write_all(writing: Writing) -> Result<Sha256, Failure> {
+        let budget = Arc::new(Budget::new(u64::MAX));
+        let length = 8 * STEP_BYTES;
+        for _ in 0..3 {
+            writing.append(budget.lend(length).await, length).await?;
+        }
+        writing.finish().await
+    }
+
+    #[tokio::test]
+    async fn a_slow_disk_is_waited_for() {
+        let stall = Stall::new(LIMIT, &Arc::default());
+        let writing = Writing::begin(Path::new("slow"), &stall, |_, _| {
+            thread::sleep(LIMIT / 8);
+            Ok(())
+        });
+        stall.watch(write_all(writing)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_is_given_up() {
+        let stall = Stall::new(LIMIT, &Arc::default());
+        let (alive, hangs) = channel::<()>();
+        let writing = Writing::begin(Path::new("hanging"), &stall, move |_, _| {
+            let _ = hangs.recv();
+            Ok(())
+        });
+        let text = stall.watch(write_all(writing)).await.unwrap_err().to_string();
+        drop(alive);
+        assert!(text.contains("no byte was moved") && text.contains("disk"), "{text}");
     }
 }

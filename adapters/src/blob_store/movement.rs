@@ -59,12 +59,20 @@ impl Stall {
         self.movement.seen();
     }
 
-    /// Waits, within watched work, for something that is not the store's to give, however long it takes.
-    pub(super) async fn excuse<T>(&self, wait: impl Future<Output = T>) -> T {
+    /// Where others, who work for the same transfer, tell that something moved.
+    pub(super) fn movement(&self) -> Arc<Movement> {
+        Arc::clone(&self.movement)
+    }
+
+    /// Waits, within watched work, for something that is not the store's to give. However long it takes,
+    /// it does not count, as long as there is nothing else that should move meanwhile.
+    pub(super) async fn excuse<T>(&self, is_all: impl Fn() -> bool, wait: impl Future<Output = T>) -> T {
         let mut wait = pin!(wait);
         loop {
             let waited = timeout(self.limit / 2, wait.as_mut()).await;
-            self.moved();
+            if is_all() {
+                self.moved();
+            }
             if let Ok(value) = waited {
                 return value;
             }
@@ -104,15 +112,16 @@ mod tests {
         };
         stall.watch(moving).await.unwrap();
 
-        let waiting = stall.excuse(sleep(LIMIT * 2));
-        let waiting = async {
-            waiting.await;
-            Ok(())
+        let waits = |is_all| {
+            let waiting = stall.excuse(move || is_all, sleep(LIMIT * 2));
+            stall.watch(async {
+                waiting.await;
+                Ok(())
+            })
         };
-        stall.watch(waiting).await.unwrap();
+        waits(true).await.unwrap();
 
-        let stuck = std::future::pending::<Result<(), Failure>>();
-        let text = stall.watch(stuck).await.unwrap_err().to_string();
+        let text = waits(false).await.unwrap_err().to_string();
         assert!(
             text.starts_with("no byte was moved for 200ms (transfer_stall_timeout); check"),
             "{text}"

@@ -1,6 +1,6 @@
 //! Large objects, which are fetched in ranges, from stores that send something else.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use adapters::blob_store::{ObjectBlobStore, TransferSettings};
 use domain::{
@@ -8,17 +8,19 @@ use domain::{
     ports::{BlobStore, BlobStoreError, Halt, Tally},
 };
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     BUCKET, Desk, MIB, assert_same, download, key, local, noise, patient,
     scene::{PATIENT, Scene},
-    sha256, until,
+    sha256, until, upload,
 };
 use crate::faulty::Fault;
 
 /// In two ranges.
 const LENGTH: usize = 5 * MIB;
+/// Should anything wait for ever.
+const LONGEST: Duration = Duration::from_secs(60);
 
 async fn scene_with(bytes: &[u8]) -> Scene {
     let scene = Scene::new().await;
@@ -140,9 +142,13 @@ async fn many_downloads_that_share_little_memory_all_end() {
         });
         let place = scene.store();
         let downloads = (0..6).map(|_| download(&store, &place, "a"));
-        for back in join_all(downloads).await {
+        let all = timeout(LONGEST, join_all(downloads)).await;
+        for back in all.expect("none waits for ever") {
             assert_same(&back.unwrap(), &bytes, &format!("with {memory} MiB"));
         }
+        // One that is kept for a range that has to wait for memory holds what it has read meanwhile.
+        let told = scene.proxy.headers("GET", "/a", "connection");
+        assert!(told.contains(&Some("close".to_owned())), "with {memory} MiB: {told:?}");
     }
 }
 
@@ -163,18 +169,48 @@ async fn a_range_that_breaks_off_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_kept_unless_memory_was_waited_for() {
-    let bytes = noise(LENGTH);
-    for (memory, kept) in [(32 * MIB, [true, true]), (2 * MIB, [true, false])] {
-        let scene = scene_with(&bytes).await;
+async fn a_single_download_keeps_its_connections() {
+    let bytes = noise(40 * MIB);
+    let scene = scene_with(&bytes).await;
+    let back = download(&patient(PATIENT), &scene.store(), "a").await.unwrap();
+    assert_same(&back, &bytes, "in ten ranges");
+    assert_eq!(scene.proxy.headers("GET", "/a", "connection"), vec![None; 10]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_from_a_silent_store_leaves_memory_to_others() {
+    let scene = scene_with(&noise(40 * MIB)).await;
+    scene.proxy.plan(usize::MAX, "GET", "/a", Fault::Stall);
+    let store = patient(PATIENT);
+    let place = scene.store();
+    let mut silent = Box::pin(download(&store, &place, "a"));
+    let others = async {
+        until("the store to be asked", || scene.proxy.requests("GET", "/a") > 0).await;
+        upload(&store, &place, "b", &noise(20 * MIB)).await
+    };
+    let others = timeout(LONGEST, others);
+    tokio::select! {
+        back = &mut silent => panic!("nothing was sent: {back:?}"),
+        sent = others => sent.expect("it has some memory").unwrap(),
+    };
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_memory_of_those_that_stall_stalls_too() {
+    let scene = scene_with(&noise(40 * MIB)).await;
+    scene.proxy.plan(usize::MAX, "GET", "/a", Fault::Stall);
+    for (memory, count) in [(16, 1), (16, 2), (32, 2), (32, 3)] {
         let store = ObjectBlobStore::new(TransferSettings {
-            memory_bytes: memory as u64,
+            retry_timeout: Duration::from_secs(600),
+            stall_timeout: Duration::from_millis(400),
+            memory_bytes: memory * MIB as u64,
             ..TransferSettings::default()
         });
-        let back = download(&store, &scene.store(), "a").await.unwrap();
-        assert_same(&back, &bytes, "with much memory or little");
-        let told = scene.proxy.headers("GET", "/a", "connection");
-        let expected = kept.map(|is_kept| (!is_kept).then(|| "close".to_owned()));
-        assert_eq!(told, expected, "{memory} bytes");
+        let place = scene.store();
+        let downloads = (0..count).map(|_| download(&store, &place, "a"));
+        for back in timeout(LONGEST, join_all(downloads)).await.expect("all end") {
+            let text = back.unwrap_err().to_string();
+            assert!(text.contains("transfer_stall_timeout"), "{text}");
+        }
     }
 }
