@@ -57,8 +57,14 @@ impl Budget {
 
     /// How many buffers of that length can be lent at a time; at least one.
     pub(super) fn holds(&self, length: u64) -> usize {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        (self.all / length.div_ceil(UNIT_BYTES).max(1)).max(1)
+        self.holds_beside(0, length)
+    }
+
+    /// The same, if somebody else holds so much.
+    pub(super) fn holds_beside(&self, others: u64, length: u64) -> usize {
+        let units = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(UNIT_BYTES);
+        let left = self.all.saturating_sub(units(others));
+        (left / units(length).max(1)).max(1)
     }
 
     /// Waits until that much may be lent. A buffer larger than the whole budget waits for all of it.

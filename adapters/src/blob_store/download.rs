@@ -24,7 +24,7 @@ use super::{
     failure::Failure,
     fault::Fault,
     local::{Target, Writing},
-    parts::{Part, parts},
+    parts::{PART_BYTES, Part, parts},
     retry::Patience,
     tally,
 };
@@ -171,13 +171,15 @@ impl Download<'_> {
     }
 
     async fn in_ranges(&self, writing: &Writing) -> Result<(), Failure> {
-        let fitting = self.budget.holds(RANGE_BYTES + CONNECTION_BYTES as u64);
-        // Where memory is little, some is left to others all the same.
-        let at_a_time = (fitting - 1).clamp(1, RANGES_AT_A_TIME);
+        // Where memory is little, a part of an upload has room all the same.
+        let fitting = self
+            .budget
+            .holds_beside(PART_BYTES, RANGE_BYTES + CONNECTION_BYTES as u64);
+        let at_a_time = fitting.min(RANGES_AT_A_TIME);
         let turn = AtomicU64::new(0);
         // They ask for memory in their order, so the one whose turn it is has some if any has.
         let mut ranges = stream::iter(parts(self.length, RANGE_BYTES))
-            .map(|part| self.range(part, &turn))
+            .map(|part| self.range(part, &turn, writing))
             .buffered(at_a_time);
         while let Some(range) = ranges.next().await {
             let (buffer, length) = range?;
@@ -188,10 +190,10 @@ impl Download<'_> {
         Ok(())
     }
 
-    async fn range(&self, part: Part, turn: &AtomicU64) -> Result<(Buffer, usize), Failure> {
+    async fn range(&self, part: Part, turn: &AtomicU64, writing: &Writing) -> Result<(Buffer, usize), Failure> {
         // As long as an earlier one is on its way, bytes have to move.
-        let is_its_turn = || turn.load(Ordering::Relaxed) == part.offset;
-        let mut buffer = self.lend(part.length, is_its_turn).await;
+        let is_all = || turn.load(Ordering::Relaxed) == part.offset && writing.is_idle();
+        let mut buffer = self.lend(part.length, is_all).await;
         let mut trouble = self.patience.trouble();
         let mut filled = 0;
         while filled < part.length {
@@ -244,7 +246,7 @@ impl Download<'_> {
 
     /// Asks once for all that is not there yet, and writes what comes.
     async fn fetch_on(&self, progress: &mut Progress, writing: &Writing) -> Result<(), Failure> {
-        let mut buffer = self.lend(WRITE_BYTES, || true).await;
+        let mut buffer = self.lend(WRITE_BYTES, || writing.is_idle()).await;
         let wanted = (progress.at > 0).then_some(GetRange::Offset(progress.at));
         let mut incoming = self.ask(wanted, self.length - progress.at, &buffer).await?;
         let mut pending = 0;

@@ -253,7 +253,7 @@ impl Directory {
     async fn receive(&self, file: File, length: u64, writing: &Writing, budget: &Arc<Budget>) -> Result<(), Failure> {
         let file = Arc::new(file);
         for part in parts(length, COPY_BYTES) {
-            let mut buffer = self.stall.excuse(|| true, budget.lend(part.length)).await;
+            let mut buffer = self.stall.excuse(|| writing.is_idle(), budget.lend(part.length)).await;
             let file = Arc::clone(&file);
             let read = blocking(move || {
                 let result = file.read_exact_at(buffer.as_mut(), part.offset);

@@ -5,7 +5,10 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -169,6 +172,8 @@ impl Target {
 #[derive(Debug)]
 pub(super) struct Writing {
     orders: mpsc::Sender<Order>,
+    /// Buffers that were taken and are not written yet.
+    pending: Arc<AtomicUsize>,
     work: JoinHandle<io::Result<Sha256>>,
     path: PathBuf,
 }
@@ -194,6 +199,8 @@ impl Writing {
         // One waits while another is written; more would only hold memory.
         let (orders, mut queue) = mpsc::channel(1);
         let movement = stall.movement();
+        let pending = Arc::new(AtomicUsize::new(0));
+        let written = Arc::clone(&pending);
         let work = spawn_blocking(move || {
             let (mut digest, mut at) = (Digest::default(), 0);
             while let Some(order) = queue.blocking_recv() {
@@ -207,6 +214,7 @@ impl Writing {
                         }
                         // Who does not want it back leaves it to the budget.
                         let _ = back.send(buffer);
+                        written.fetch_sub(1, Ordering::Relaxed);
                     }
                     Order::BeginAgain => (digest, at) = (Digest::default(), 0),
                 }
@@ -215,6 +223,7 @@ impl Writing {
         });
         Self {
             orders,
+            pending,
             work,
             path: path.to_owned(),
         }
@@ -229,6 +238,7 @@ impl Writing {
     /// [`finish`](Self::finish) fails with. The same holds for all others.
     pub(super) async fn append(&self, buffer: Buffer, length: usize) -> Result<oneshot::Receiver<Buffer>, Failure> {
         let (back, written) = oneshot::channel();
+        self.pending.fetch_add(1, Ordering::Relaxed);
         self.order(Order::Append { buffer, length, back }).await?;
         Ok(written)
     }
@@ -239,6 +249,11 @@ impl Writing {
         written.await.map_err(|_| self.has_failed())
     }
 
+    /// Whether there is nothing that the disk should take now.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) == 0 || self.work.is_finished()
+    }
+
     /// Writes the file anew.
     pub(super) async fn begin_again(&self) -> Result<(), Failure> {
         self.order(Order::BeginAgain).await
@@ -246,7 +261,7 @@ impl Writing {
 
     /// The digest of all bytes, when they are written.
     pub(super) async fn finish(self) -> Result<Sha256, Failure> {
-        let Self { orders, work, path } = self;
+        let Self { orders, work, path, .. } = self;
         drop(orders);
         match work.await {
             Ok(digest) => digest.map_err(|error| Failure::local("writing", &path, &error)),
@@ -269,13 +284,17 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_millis(200);
+    const LIMIT: Duration = Duration::from_secs(1);
+    const LENGTH: usize = 8 * STEP_BYTES;
+
+    async fn append(writing: &Writing) -> Result<(), Failure> {
+        let budget = Arc::new(Budget::new(u64::MAX));
+        writing.append(budget.lend(LENGTH).await, LENGTH).await.map(|_| ())
+    }
 
     async fn write_all(writing: Writing) -> Result<Sha256, Failure> {
-        let budget = Arc::new(Budget::new(u64::MAX));
-        let length = 8 * STEP_BYTES;
         for _ in 0..3 {
-            writing.append(budget.lend(length).await, length).await?;
+            append(&writing).await?;
         }
         writing.finish().await
     }
@@ -284,10 +303,31 @@ mod tests {
     async fn a_slow_disk_is_waited_for() {
         let stall = Stall::new(LIMIT, &Arc::default());
         let writing = Writing::begin(Path::new("slow"), &stall, |_, _| {
-            thread::sleep(LIMIT / 8);
+            thread::sleep(LIMIT / 16);
             Ok(())
         });
         stall.watch(write_all(writing)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_is_idle_when_all_is_written_or_nothing_more_will_be() {
+        let stall = Stall::new(LIMIT, &Arc::default());
+        for works in [true, false] {
+            let (alive, waits) = channel::<()>();
+            let writing = Writing::begin(Path::new("a"), &stall, move |_, _| match waits.recv() {
+                _ if works => Ok(()),
+                _ => Err(io::Error::other("broken")),
+            });
+            assert!(writing.is_idle());
+            append(&writing).await.unwrap();
+            append(&writing).await.unwrap();
+            assert!(!writing.is_idle());
+            drop(alive);
+            while !writing.is_idle() {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(writing.finish().await.is_ok(), works);
+        }
     }
 
     #[tokio::test]
