@@ -121,7 +121,10 @@ mod tests {
         };
         waits(true).await.unwrap();
 
-        let text = waits(false).await.unwrap_err().to_string();
+        assert!(waits(false).await.is_err());
+
+        let stuck = std::future::pending::<Result<(), Failure>>();
+        let text = stall.watch(stuck).await.unwrap_err().to_string();
         assert!(
             text.starts_with("no byte was moved for 1s (transfer_stall_timeout); check"),
             "{text}"
